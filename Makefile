@@ -1,0 +1,51 @@
+# The two commands: `make demo` shows it working, `make test` proves it. Both set up `.venv` when it is missing.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Plain `torch` on Linux brings gigabytes of CUDA libraries; the CPU build comes first, so that it stays.
+# With a GPU: TORCH="torch" make setup
+TORCH  ?= torch==2.13.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check bench base docs clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.done ## Create .venv and install everything
+
+$(VENV)/.done: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: setup ## Save a document in a real server and watch it being learned
+	@$(BIN)/python examples/demo.py
+
+test: setup ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: setup ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Check types, strictly
+	$(BIN)/mypy
+
+check: lint types test ## Everything that must be green
+
+bench: setup ## Measure; the figures belong into docs/performance.md
+	$(BIN)/python benchmarks/run.py
+
+base: setup ## Train the built-in base model anew (about half an hour)
+	$(BIN)/python scripts/train_builtin_base.py
+
+docs: setup ## Write the generated pages anew
+	$(BIN)/python scripts/generate_docs.py
+
+clean: ## Remove what `make` made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,3 @@
+"""A language server that retrains a `.dlm` document's LoRA adapter on every save."""
+
+__version__ = "0.1.0"
