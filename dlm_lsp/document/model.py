@@ -1,0 +1,154 @@
+"""The words of a parsed document: places, problems, sections, exchanges and lessons. Plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from dlm_lsp.document.schema import Frontmatter
+
+SectionKind = Literal["prose", "instruction", "preference", "image", "audio"]
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the text as the editor holds it: 0-based line, 0-based column in Unicode code points.
+
+    Lines end at LF, CRLF or CR, as in the Language Server Protocol; nothing else ends a line.
+    """
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """Half open: `end` is the first place that no longer belongs to it."""
+
+    start: Position
+    end: Position
+
+
+class Severity(StrEnum):
+    """How much a problem matters. An error keeps the document from being trained."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFORMATION = "information"
+    HINT = "hint"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that belongs to a problem, such as the first of two duplicates."""
+
+    message: str
+    range: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a document: a stable code, a sentence that says what to do, and its exact place."""
+
+    code: str
+    severity: Severity
+    message: str
+    range: Range
+    related: tuple[Related, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One record of an instruction section (`prompt`, `answer`) or preference section (with `rejected`)."""
+
+    prompt: str
+    answer: str
+    range: Range
+    rejected: str | None = None
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The smallest thing that is learned: one exchange, or the text of one prose section.
+
+    `identity` (16 hex digits) names its training-relevant content and nothing else: blank lines at its edges,
+    its place in the document and provenance markers do not count. `anchor` (16 hex digits) stays the same when
+    the answer is corrected (it names the question, or the first line of a text), so that a changed lesson can
+    be told from a new one.
+    """
+
+    identity: str
+    anchor: str
+    kind: Literal["exchange", "prose"]
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the document's body.
+
+    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose);
+    `content` is verbatim; `section_id` is the format's exact id, shared with other tools.
+    `range` reaches from the fence (or first content line) to the end of the content.
+    """
+
+    kind: SectionKind
+    content: str
+    start_line: int
+    section_id: str
+    range: Range
+    adapter: str | None = None
+    exchanges: tuple[Exchange, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
+    origin: str | None = None  # relative path of the sourced file, None for the document's own body
+    auto_harvest: bool = False
+    harvest_source: str | None = None
+    auto_mined: bool = False
+    judge_name: str | None = None
+    judge_score_chosen: float | None = None
+    judge_score_rejected: float | None = None
+    mined_at: str | None = None
+    mined_run_id: int | None = None
+    auto_synth: bool = False
+    synth_teacher: str | None = None
+    synth_strategy: str | None = None
+    synth_at: str | None = None
+    source_section_id: str | None = None
+    media_path: str | None = None
+    media_alt: str | None = None
+    media_transcript: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a frontmatter key and its value stand."""
+
+    key: Range
+    value: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a `.dlm` text says, and everything that is wrong with it.
+
+    `text` has no byte order mark and LF line ends. `frontmatter` is None when it could not be validated; the
+    sections are there all the same. `keys` maps each frontmatter key path to its place.
+    """
+
+    text: str
+    frontmatter: Frontmatter | None
+    sections: tuple[Section, ...]
+    problems: tuple[Problem, ...]
+    keys: Mapping[KeyPath, KeyPlace] = field(default_factory=dict)
+    frontmatter_range: Range | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether nothing in the document stands against training it."""
+        return self.frontmatter is not None and not any(problem.severity is Severity.ERROR for problem in self.problems)

@@ -1,0 +1,192 @@
+"""The one small protocol between deciding (`runs`) and learning (`training`). Plain data, no torch.
+
+The in-process learner, a fake for tests, and later a learner in another process or on another machine are
+interchangeable behind it: requests and results are plain values, weights travel as the bytes of their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from dlm_lsp.document.model import Lesson
+
+RunKind = Literal["cycle", "full"]
+PhaseName = Literal["import", "load", "download", "tokenise", "train", "write"]
+LearnEnd = Literal["learned", "cap", "epochs"]
+
+
+class LearnerError(Exception):
+    """Learning failed for a reason the author can act on; the message is one clear sentence (or two)."""
+
+    def __init__(self, message: str, *, code: str = "learning-failed", key: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.key = key  # dotted frontmatter key that the message is about, such as "base_model"
+
+
+class LearningCancelled(Exception):
+    """A stop was requested and the learner stopped before the next optimizer step; nothing is to be committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRequest:
+    """Which base model, as the document names it; relative directories are relative to `document_dir`."""
+
+    reference: str
+    document_dir: str
+    revision: str | None = None  # the revision recorded at the first resolution, so that it stays pinned
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterShape:
+    """What fixes the adapter's tensors. `target_modules` None means: the base's own choice."""
+
+    kind: Literal["lora", "dora", "qlora"] = "lora"
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.05
+    target_modules: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Every effective training setting. None stands for "auto" or "not written": the learner decides.
+
+    `learning_rate` and `num_epochs` are None when the document does not write them: a cycle and a full retrain
+    then follow the documented rules of `docs/learning.md`; written values are taken as they are.
+    """
+
+    learning_rate: float | None = None
+    num_epochs: int | None = None
+    sequence_len: int = 2048
+    micro_batch_size: int | None = None
+    grad_accum: int | None = None
+    optimizer: str = "adamw_torch"
+    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: float = 0.1
+    precision: Literal["bf16", "fp16", "fp32"] | None = None
+    seed: int = 42
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """Which warm model: a session is reused while all of this stays equal."""
+
+    key: str  # one session per document: its dlm_id
+    base: BaseRequest
+    shape: AdapterShape
+    settings: TrainingSettings
+    version_dir: str | None = None  # the committed version to continue from, None for a new adapter
+    system_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LearnPlan:
+    """What one run has to learn.
+
+    A cycle continues `session.version_dir` (or begins a new adapter when there is none), trains `fresh` mixed
+    with rows drawn from `known`, and stops after `max_steps` optimizer steps or when `fresh` is learned.
+    A full retrain begins a new adapter from the base and trains `fresh` (the whole document) without cap.
+    """
+
+    session: SessionRequest
+    kind: RunKind
+    fresh: tuple[Lesson, ...]
+    known: tuple[Lesson, ...] = ()
+    max_steps: int | None = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LessonResult:
+    """What one run did for one lesson. `times_seen` counts optimizer steps that held one of its rows.
+
+    `complete` is False when some of its tokens were in no step (the cap came first). Losses are mean negative
+    log likelihoods per trained token, in nats, measured in the first and the last step that held it.
+    """
+
+    identity: str
+    times_seen: int
+    complete: bool
+    learned: bool
+    loss_before: float | None
+    loss_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The outcome of a run: the files of the new version and what is true of it."""
+
+    files: Mapping[str, bytes]
+    end: LearnEnd
+    steps: int
+    tokens: int
+    final_loss: float | None
+    lessons: tuple[LessonResult, ...]
+    base_id: str  # `base_model_name_or_path` as written into the adapter
+    base_revision: str | None
+    device: str  # such as "cpu (1 thread, fp32)"
+    seed: int
+    pinned_versions: Mapping[str, str] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)  # seconds per phase
+    torch_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What is warm: said in hover and status."""
+
+    base_id: str
+    base_revision: str | None
+    parameters: int
+    trainable: int
+    context_length: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """A question to the session's adapter. `temperature` 0 is greedy."""
+
+    session: SessionRequest
+    prompt: str
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+class Control(Protocol):
+    """What a learner is handed to be controlled by, and to tell its progress. Called on the learner's thread."""
+
+    def stop_requested(self) -> bool:
+        """Whether to stop before the next step: polled at least once per optimizer step and loading phase."""
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        """A phase began, or moved on (`fraction` 0..1 where known)."""
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        """Optimizer step `step` (from 1) of at most `total` is done. `loss` in nats per trained token."""
+
+
+class Learner(Protocol):
+    """Learns adapters. All methods are called on one thread; none of them writes to a store."""
+
+    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+        """Loads what the next `learn` or `generate` of this session needs. Raises LearnerError."""
+
+    def learn(self, plan: LearnPlan, control: Control) -> Learned:
+        """Runs `plan` to its end. Raises LearnerError or LearningCancelled; the session stays usable."""
+
+    def committed(self, key: str, version_dir: str) -> None:
+        """The last `learn` of session `key` was committed as `version_dir`; its weights are that version now."""
+
+    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
+        """Yields the answer in pieces of text as they are generated. Raises LearnerError."""
+
+    def release(self, key: str) -> None:
+        """Forgets the session `key` and gives its memory back."""
+
+    def close(self) -> None:
+        """Forgets everything."""
