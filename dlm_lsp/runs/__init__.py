@@ -1,0 +1,1 @@
+"""When to train: snapshots, deltas, debounce, the supervisor and its worker thread. Knows no LSP and no torch."""

@@ -1,0 +1,133 @@
+"""From what was learned to what the store commits: the run's record, and which sections may be called trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from dlm_lsp.document import Section
+from dlm_lsp.runs.snapshot import Snapshot
+from dlm_lsp.store import Commit, DlmLock, HardwareTier, Known, Ledger
+from dlm_lsp.training.protocol import Learned, LessonResult, RunKind
+
+
+def commit_of(
+    snapshot: Snapshot,
+    before: Ledger,
+    learned: Learned,
+    *,
+    kind: RunKind,
+    started_at: float,
+    ended_at: float,
+    formerly: Collection[str],
+    keep: int,
+) -> Commit:
+    """What the store has to write. Moments in seconds since the epoch.
+
+    `formerly` holds the section ids of the version before: those that left the document leave the replay corpus.
+    """
+    ledger = _ledger(snapshot, before, learned, kind, ended_at)
+    trained = [section for section in snapshot.sections if _is_trained(section, ledger)]
+    present = {section.section_id for section in snapshot.sections}
+    return Commit(
+        files=learned.files,
+        kind=kind,
+        started_at=started_at,
+        ended_at=ended_at,
+        steps=learned.steps,
+        seed=learned.seed,
+        base_model=snapshot.frontmatter.base_model,
+        base_revision=learned.base_revision,
+        final_train_loss=learned.final_loss,
+        pinned_versions=dict(learned.pinned_versions),
+        source_path=str(snapshot.path),
+        content_hashes=[section.section_id for section in trained],
+        replay_add=[
+            (section.section_id, section.kind, section.content)
+            for section in trained
+            if section.section_id not in formerly
+        ],
+        replay_remove=[section_id for section_id in formerly if section_id not in present],
+        ledger=ledger,
+        dlm_lock=_dlm_lock(snapshot, learned) if kind == "full" else None,
+        keep=keep,
+    )
+
+
+def _ledger(snapshot: Snapshot, before: Ledger, learned: Learned, kind: RunKind, ended_at: float) -> Ledger:
+    """The ledger of the new version (its lessons of this run are numbered by the commit).
+
+    A cycle keeps what the adapter knew, lessons that left the document included: it still knows them. A full
+    retrain begins from nothing.
+    """
+    section_of = {lesson.identity: section.section_id for section in snapshot.sections for lesson in section.lessons}
+    anchor_of = {lesson.identity: lesson.anchor for lesson in snapshot.lessons}
+    at = datetime.fromtimestamp(ended_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lessons = dict(before.lessons) if kind == "cycle" else {}
+    for result in learned.lessons:
+        if result.times_seen == 0 or result.identity not in section_of:
+            continue
+        lessons[result.identity] = _known(
+            result, lessons.get(result.identity), anchor_of[result.identity], section_of[result.identity], at
+        )
+    return Ledger(
+        lessons=lessons,
+        base_id=learned.base_id,
+        base_revision=learned.base_revision,
+        shape=snapshot.fingerprints.shape,
+        config=snapshot.fingerprints.config,
+        data=snapshot.fingerprints.data,
+        device=learned.device,
+    )
+
+
+def _known(result: LessonResult, before: Known | None, anchor: str, section_id: str, at: str) -> Known:
+    """What is now known of a lesson of this run. A rehearsed one stays what it was, and was seen more often."""
+    if before is not None and before.complete and before.learned:
+        return replace(
+            before,
+            section_id=section_id,
+            times_seen=before.times_seen + result.times_seen,
+            loss_after=result.loss_after if result.loss_after is not None else before.loss_after,
+        )
+    return Known(
+        version=0,
+        times_seen=result.times_seen + (before.times_seen if before else 0),
+        complete=result.complete,
+        learned=result.learned,
+        anchor=anchor,
+        section_id=section_id,
+        learned_at=at,
+        loss_before=before.loss_before if before and before.loss_before is not None else result.loss_before,
+        loss_after=result.loss_after,
+    )
+
+
+def _is_trained(section: Section, ledger: Ledger) -> bool:
+    """All of the section's lessons were in committed steps whole."""
+    known = [ledger.lessons.get(lesson.identity) for lesson in section.lessons]
+    return bool(known) and all(each is not None and each.complete for each in known)
+
+
+def _dlm_lock(snapshot: Snapshot, learned: Learned) -> DlmLock | None:
+    """What a full retrain ran on, for other tools; None for a base without a revision, as the format wants one."""
+    if not learned.base_revision:
+        return None
+    tier: HardwareTier = "cpu"
+    if learned.device.startswith("mps"):
+        tier = "mps"
+    elif learned.device.startswith("cuda"):
+        tier = "cuda-sm80+" if "bf16" in learned.device else "cuda-sm<80"
+    try:
+        raw = snapshot.path.read_bytes()
+    except OSError:
+        raw = snapshot.document.text.encode()
+    return DlmLock(
+        dlm_sha256=hashlib.sha256(raw).hexdigest(),
+        base_model_revision=learned.base_revision,
+        hardware_tier=tier,
+        seed=learned.seed,
+        pinned_versions=dict(learned.pinned_versions),
+    )

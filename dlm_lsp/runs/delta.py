@@ -1,0 +1,69 @@
+"""What a snapshot holds that the adapter has not learned: the decision whether a save needs a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dlm_lsp.document import Lesson
+from dlm_lsp.runs.fingerprints import changed_shape_keys
+from dlm_lsp.runs.snapshot import Snapshot
+from dlm_lsp.store import Known, Ledger, Store
+
+NO_NEW_CONTENT = "no new content, skipping"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """`fresh` is to be learned, `known` was learned before, `removed` counts lessons that left the document."""
+
+    fresh: tuple[Lesson, ...]
+    known: tuple[Lesson, ...]
+    removed: int
+    shape_changed: tuple[str, ...] = ()
+    config_changed: bool = False
+
+    def skip_reason(self) -> str | None:
+        """Why a save with this delta needs no run, as a sentence; None when it needs one."""
+        if self.fresh:
+            return None
+        if self.config_changed:
+            return f"{NO_NEW_CONTENT}; the changed configuration applies from the next cycle"
+        if self.removed:
+            noun = "lesson" if self.removed == 1 else "lessons"
+            return f"{NO_NEW_CONTENT}; the adapter still knows {self.removed} removed {noun} until a full retrain"
+        return NO_NEW_CONTENT
+
+
+def known_to(store: Store) -> Ledger:
+    """What the store's current version knows; nothing without a version, or when another tool made it."""
+    return store.ledger() or Ledger()
+
+
+def compare(snapshot: Snapshot, ledger: Ledger, *, unfinished: bool = False) -> Delta:
+    """Splits the snapshot's lessons by what the ledger says of them.
+
+    A lesson is fresh when some of its tokens were in no committed step. With `unfinished` (the author asked to
+    train now), or beside any fresh lesson, those count too that a cap ended before they were learned.
+    """
+    entries = ledger.lessons
+    lessons = snapshot.lessons
+    unseen = tuple(lesson for lesson in lessons if not _trained(entries, lesson))
+    capped = tuple(lesson for lesson in lessons if _trained(entries, lesson) and not entries[lesson.identity].learned)
+    fresh = (*unseen, *capped) if unseen or unfinished else ()
+    chosen = {lesson.identity for lesson in fresh}
+    present = {lesson.identity for lesson in lessons}
+    return Delta(
+        fresh=fresh,
+        known=tuple(lesson for lesson in lessons if lesson.identity not in chosen),
+        removed=sum(1 for identity in entries if identity not in present),
+        shape_changed=changed_shape_keys(ledger.shape, snapshot.fingerprints.shape)
+        if ledger.shape and ledger.shape != snapshot.fingerprints.shape
+        else (),
+        config_changed=bool(ledger.config) and ledger.config != snapshot.fingerprints.config,
+    )
+
+
+def _trained(entries: Mapping[str, Known], lesson: Lesson) -> bool:
+    entry = entries.get(lesson.identity)
+    return entry is not None and entry.complete

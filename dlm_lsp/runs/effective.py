@@ -1,0 +1,124 @@
+"""From frontmatter to what the learner is told, and what of it this version does not train with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from dlm_lsp.document import Document, Frontmatter, KeyPath, Position, Problem, Range, Severity
+from dlm_lsp.training.protocol import AdapterShape, BaseRequest, TrainingSettings
+
+UNSUPPORTED = "unsupported-setting"
+
+
+def adapter_shape(frontmatter: Frontmatter) -> AdapterShape:
+    training = frontmatter.training
+    modules = training.target_modules
+    return AdapterShape(
+        kind=training.adapter,
+        rank=training.lora_r,
+        alpha=training.lora_alpha,
+        dropout=training.lora_dropout,
+        target_modules=None if modules == "auto" else tuple(modules),
+    )
+
+
+def training_settings(frontmatter: Frontmatter) -> TrainingSettings:
+    """A rate or a number of epochs that the author did not write stays None: the learner's rules decide."""
+    training = frontmatter.training
+    written = training.model_fields_set
+    return TrainingSettings(
+        learning_rate=training.learning_rate if "learning_rate" in written else None,
+        num_epochs=training.num_epochs if "num_epochs" in written else None,
+        sequence_len=training.sequence_len,
+        micro_batch_size=None if training.micro_batch_size == "auto" else training.micro_batch_size,
+        grad_accum=None if training.grad_accum == "auto" else training.grad_accum,
+        optimizer=training.optimizer,
+        lr_scheduler=training.lr_scheduler,
+        warmup_ratio=training.warmup_ratio,
+        precision=training.precision,
+        seed=training.seed,
+    )
+
+
+def base_request(frontmatter: Frontmatter, path: Path, revision: str | None) -> BaseRequest:
+    return BaseRequest(reference=frontmatter.base_model, document_dir=str(path.parent), revision=revision)
+
+
+def with_unsupported(document: Document) -> Document:
+    """The document with one more problem for each written setting that will not take effect, on its key."""
+    if document.frontmatter is None:
+        return document
+    found = tuple(
+        Problem(code=UNSUPPORTED, severity=severity, message=message, range=_place(document, key))
+        for key, severity, message in _unsupported(document.frontmatter)
+    )
+    named = tuple(
+        Problem(
+            code=UNSUPPORTED,
+            severity=Severity.INFORMATION,
+            message=f"Named adapters are not trained apart: `#{section.adapter}` is learned by the document's "
+            "one adapter.",
+            range=_first_line(section.range),
+        )
+        for section in document.sections
+        if section.adapter is not None and section.lessons
+    )
+    return replace(document, problems=(*document.problems, *found, *named)) if found or named else document
+
+
+def _unsupported(frontmatter: Frontmatter) -> Iterator[tuple[KeyPath, Severity, str]]:
+    training = frontmatter.training
+    information, warning = Severity.INFORMATION, Severity.WARNING
+    if training.adapter == "qlora":
+        yield (
+            ("training", "adapter"),
+            warning,
+            "QLoRA is not trained by this version: a save will not be learned. Use `lora` or `dora`.",
+        )
+    if training.optimizer != "adamw_torch":
+        yield (
+            ("training", "optimizer"),
+            warning,
+            f"The optimizer `{training.optimizer}` is not available here: a save will not be learned. "
+            "Use `adamw_torch`.",
+        )
+    quiet: tuple[tuple[str, str], ...] = (
+        ("preference", "Preference training does not run on save; preference sections say so themselves."),
+        ("gate", "The adapter gate is not trained by this version; the setting has no effect."),
+        ("audio", "Audio is not trained on save; the setting has no effect."),
+        ("cpt", "Prose is always trained as continued pretraining here; the setting has no effect."),
+        ("cache", "Tokens are cached in memory by the warm session; the setting has no effect."),
+    )
+    for key, message in quiet:
+        if key in training.model_fields_set and _differs(getattr(training, key)):
+            yield ("training", key), information, message
+    if training.adapters:
+        yield (
+            ("training", "adapters"),
+            information,
+            "Named adapters are not trained apart by this version: all sections are learned by one adapter "
+            "with the default LoRA settings.",
+        )
+
+
+def _differs(value: Any) -> bool:
+    """Whether anything in a nested setting was written with another value than its default."""
+    return isinstance(value, BaseModel) and value != type(value)()
+
+
+def _place(document: Document, key: KeyPath) -> Range:
+    """The key's own place, its nearest written parent's, or the first line."""
+    while key:
+        if place := document.keys.get(key):
+            return place.key
+        key = key[:-1]
+    return Range(Position(0, 0), Position(0, 3))
+
+
+def _first_line(place: Range) -> Range:
+    return Range(place.start, max(place.start, min(place.end, Position(place.start.line + 1, 0))))

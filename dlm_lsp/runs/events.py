@@ -1,0 +1,115 @@
+"""What a run says while it goes on: a closed set of frozen events, each with run id and sequence number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlm_lsp.document import Problem
+from dlm_lsp.training.protocol import Learned, PhaseName, RunKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """`document` is the canonical path; `run` counts runs of this process; `sequence` counts events of it."""
+
+    document: Path
+    run: int
+    sequence: int
+    at: float  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued(Event):
+    """A save (or a command) asks for a run; it begins when the worker is free."""
+
+    kind: RunKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Event):
+    """The worker took the run up: from here on there is exactly one terminal event."""
+
+    kind: RunKind
+    fresh: int  # lessons to learn
+    known: int  # lessons to rehearse from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesRead(Event):
+    """The run read the document's sourced files; what was left out of them, and why."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """Another process holds the store; the run goes on by itself when it is free."""
+
+    pid: int | None
+    host: str
+    since: float | None  # seconds since the epoch
+    detail: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase(Event):
+    """The run entered a phase, or moved on in it."""
+
+    name: PhaseName
+    detail: str = ""
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Event):
+    """One optimizer step is done."""
+
+    step: int
+    total: int
+    loss: float
+    learning_rate: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping(Event):
+    """A stop was asked for; the run ends at the next step boundary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped(Event):
+    """Nothing was trained, and `reason` says why. Terminal; the only event of a save that needs no run."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Event):
+    """A version was committed. Terminal."""
+
+    kind: RunKind
+    version: int
+    learned: Learned
+    seconds: float
+    message: str  # such as "learned in 31 steps"
+    notes: tuple[str, ...] = ()  # what recovery or pruning did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled(Event):
+    """The author stopped the run; the last committed version stays. Terminal."""
+
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The run ended on an error; the last committed version stays. Terminal."""
+
+    code: str
+    message: str  # one sentence for the author; the traceback is in the log
+    key: str | None = None  # dotted frontmatter key the message is about
+
+
+TERMINAL = (Skipped, Finished, Cancelled, Failed)

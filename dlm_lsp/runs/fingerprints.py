@@ -1,0 +1,84 @@
+"""Short hashes of what a snapshot would train: shape, configuration and data, each independent of the others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dlm_lsp.document import Frontmatter, Lesson
+from dlm_lsp.runs.effective import adapter_shape, training_settings
+from dlm_lsp.training.bases import registry
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """`shape` is readable canonical JSON, so that a change can be named; `config` and `data` are 16 hex digits."""
+
+    shape: str
+    config: str
+    data: str
+
+
+def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]) -> Fingerprints:
+    shape = adapter_shape(frontmatter)
+    return Fingerprints(
+        shape=_canonical(
+            {
+                "base_model": _base_identity(frontmatter.base_model, path),
+                "training.adapter": shape.kind,
+                "training.lora_r": shape.rank,
+                "training.target_modules": "auto"
+                if shape.target_modules is None
+                else sorted(set(shape.target_modules)),
+            }
+        ),
+        config=_digest(
+            {
+                "settings": asdict(training_settings(frontmatter)),
+                "alpha": shape.alpha,
+                "dropout": shape.dropout,
+                "system_prompt": frontmatter.system_prompt,
+            }
+        ),
+        data=_digest(sorted({lesson.identity for lesson in lessons})),
+    )
+
+
+def changed_shape_keys(before: str, after: str) -> tuple[str, ...]:
+    """The dotted frontmatter keys in which two shapes differ; all of `after` when `before` cannot be read."""
+    try:
+        old = json.loads(before)
+    except ValueError:
+        old = {}
+    new = json.loads(after)
+    return tuple(sorted(key for key in new if old.get(key) != new[key]))
+
+
+def _base_identity(reference: str, path: Path) -> str:
+    """A directory is one base however its path is written; every other reference is its own name."""
+    if reference in registry() or reference.startswith(("builtin:", "hf:")):
+        return reference
+    return str((path.parent / Path(reference).expanduser()).resolve())
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(_normal(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+
+
+def _normal(value: Any) -> Any:
+    """1 and 1.0 are one number."""
+    if isinstance(value, dict):
+        return {key: _normal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

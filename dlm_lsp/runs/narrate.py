@@ -1,0 +1,150 @@
+"""How each event changes the status record: pure functions, so that every view tells the same story."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dlm_lsp.runs.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Phase,
+    Queued,
+    Skipped,
+    Started,
+    Step,
+    Stopping,
+    Waiting,
+)
+from dlm_lsp.runs.status import DocumentStatus, LastRun, LockView, Outcome, RunState, RunView
+from dlm_lsp.training.protocol import PhaseName, RunKind
+
+_PHASE_STATES: dict[PhaseName, RunState] = {
+    "import": RunState.LOADING,
+    "download": RunState.LOADING,
+    "load": RunState.LOADING,
+    "tokenise": RunState.PREPARING,
+    "train": RunState.TRAINING,
+    "write": RunState.WRITING,
+}
+# Where each phase stands in the whole, in percent: (at its begin, at its end).
+_PHASE_SPANS: dict[PhaseName, tuple[int, int]] = {
+    "import": (1, 5),
+    "download": (2, 8),
+    "load": (5, 10),
+    "tokenise": (10, 12),
+    "train": (12, 96),
+    "write": (96, 99),
+}
+
+
+def after(status: DocumentStatus, event: Event) -> DocumentStatus:
+    """The record after `event`. Sections and version are refreshed by the owner of the record, not here."""
+    run = status.run if status.run is not None and status.run.run == event.run else None
+    match event:
+        case Queued():
+            return replace(status, run=RunView(run=event.run, kind=event.kind, state=RunState.QUEUED), note="")
+        case Waiting():
+            lock = LockView(pid=event.pid, host=event.host, since=event.since, detail=event.detail)
+            waiting = replace(run, state=RunState.WAITING, detail=event.detail) if run else None
+            return replace(status, run=waiting or status.run, lock=lock)
+        case Started():
+            base = run or RunView(run=event.run, kind=event.kind, state=RunState.LOADING)
+            return replace(
+                status,
+                lock=None,
+                run=replace(base, state=RunState.LOADING, detail="", started_at=event.at, fresh=event.fresh),
+            )
+        case Phase():
+            return replace(status, run=_in_phase(run, event)) if run else status
+        case Step():
+            return replace(status, run=_after_step(run, event)) if run else status
+        case Stopping():
+            return replace(status, run=replace(run, state=RunState.STOPPING)) if run else status
+        case Finished():
+            return _ended(
+                status,
+                event,
+                "finished",
+                event.message,
+                steps=event.learned.steps,
+                loss=event.learned.final_loss,
+                seconds=event.seconds,
+                notes=event.notes,
+                kind=event.kind,
+                device=event.learned.device,
+            )
+        case Skipped():
+            return _ended(status, event, "skipped", event.reason, code="no-new-content")
+        case Cancelled():
+            kept = f"v{event.version:04d} stays current" if event.version else "nothing was changed"
+            return _ended(status, event, "cancelled", f"cancelled; {kept}")
+        case Failed():
+            return _ended(status, event, "failed", event.message, code=event.code, key=event.key)
+        case _:
+            return status
+
+
+def _in_phase(run: RunView, event: Phase) -> RunView:
+    begin, end = _PHASE_SPANS[event.name]
+    reached = begin + round((end - begin) * (event.fraction or 0.0))
+    state = run.state if run.state is RunState.STOPPING else _PHASE_STATES[event.name]
+    return replace(
+        run,
+        state=state,
+        phase=event.name,
+        detail=event.detail,
+        percentage=max(run.percentage, reached),
+        # The time left is told from steps alone, so the clock of the steps starts with their phase.
+        started_at=event.at if event.name == "train" and run.step == 0 else run.started_at,
+    )
+
+
+def _after_step(run: RunView, event: Step) -> RunView:
+    begin, end = _PHASE_SPANS["train"]
+    total = max(event.total, event.step, 1)
+    elapsed = event.at - run.started_at if run.started_at is not None else 0.0
+    return replace(
+        run,
+        state=run.state if run.state is RunState.STOPPING else RunState.TRAINING,
+        phase="train",
+        step=event.step,
+        total=total,
+        loss=event.loss,
+        percentage=max(run.percentage, begin + (end - begin) * event.step // total),
+        seconds_left=max(0.0, elapsed / event.step * (total - event.step)),
+    )
+
+
+def _ended(
+    status: DocumentStatus,
+    event: Event,
+    outcome: Outcome,
+    message: str,
+    *,
+    code: str = "",
+    key: str | None = None,
+    steps: int = 0,
+    loss: float | None = None,
+    seconds: float = 0.0,
+    notes: tuple[str, ...] = (),
+    kind: RunKind | None = None,
+    device: str | None = None,
+) -> DocumentStatus:
+    run = status.run
+    last = LastRun(
+        run=event.run,
+        kind=kind or (run.kind if run else "cycle"),
+        outcome=outcome,
+        message=message,
+        code=code,
+        key=key,
+        steps=steps,
+        loss=loss,
+        seconds=seconds,
+        at=event.at,
+        notes=notes,
+    )
+    mine = run is not None and run.run == event.run
+    return replace(status, run=None if mine else run, lock=None, last=last, device=device or status.device)

@@ -1,0 +1,29 @@
+"""The status record as plain JSON-able data: one shape for the command line, notifications and requests."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from dlm_lsp.runs.status import DocumentStatus
+
+
+def payload(status: DocumentStatus) -> dict[str, Any]:
+    """Every field of the record by its name; ranges are 0-based lines and code-point columns, paths are text."""
+    plain: dict[str, Any] = _plain(asdict(status))
+    plain["state"] = status.state.value
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return value

@@ -1,0 +1,227 @@
+"""One run, on the worker thread: take the lock, decide, learn, commit. Tells everything as events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlm_lsp.document import Document
+from dlm_lsp.runs import events
+from dlm_lsp.runs.clock import Clock
+from dlm_lsp.runs.committing import commit_of
+from dlm_lsp.runs.delta import Delta, compare, known_to
+from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
+from dlm_lsp.runs.snapshot import Snapshot, take
+from dlm_lsp.store import Held, Holder, Ledger, Store, StoreError
+from dlm_lsp.training.protocol import (
+    Learned,
+    Learner,
+    LearnerError,
+    LearningCancelled,
+    LearnPlan,
+    PhaseName,
+    RunKind,
+    SessionRequest,
+)
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[events.Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the supervisor hands to the worker. `unfinished`: continue lessons that a cap ended, too."""
+
+    run: int
+    kind: RunKind
+    path: Path
+    document: Document
+    store: Store
+    max_steps: int
+    keep_versions: int
+    unfinished: bool = False
+
+
+class RunControl:
+    """The learner's end of a run: carries the stop flag in, and phases and steps out."""
+
+    def __init__(self, request: RunRequest, stop: threading.Event, emit: Emit, clock: Clock) -> None:
+        self._request = request
+        self._stop = stop
+        self._emit = emit
+        self._clock = clock
+        self._sequence = 0
+
+    def stop_requested(self) -> bool:
+        return self._stop.is_set()
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        self.tell(events.Phase, name=name, detail=detail, fraction=fraction)
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        self.tell(events.Step, step=step, total=total, loss=loss, learning_rate=learning_rate, tokens=tokens)
+
+    def tell(self, event: type[events.Event], /, **fields: Any) -> None:
+        self._sequence += 1
+        self._emit(
+            event(
+                document=self._request.path,
+                run=self._request.run,
+                sequence=self._sequence,
+                at=self._clock.now(),
+                **fields,
+            )
+        )
+
+
+def execute(request: RunRequest, learner: Callable[[], Learner], control: RunControl, clock: Clock) -> None:
+    """Carries `request` out and tells exactly one of Waiting, Skipped, Finished, Cancelled, Failed at its end.
+
+    Waiting means that nothing was begun: the supervisor asks again later.
+    """
+    try:
+        _execute(request, learner, control, clock)
+    except LearningCancelled:
+        control.tell(events.Cancelled, version=_current_version(request.store))
+    except (LearnerError, StoreError) as error:
+        log.warning("run %d of %s failed", request.run, request.path, exc_info=True)
+        control.tell(events.Failed, code=error.code, message=str(error), key=getattr(error, "key", None))
+    except BaseException as error:
+        # Whatever it was, the author gets one sentence, the log the traceback, and the run its one end.
+        log.exception("run %d of %s failed", request.run, request.path)
+        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        control.tell(events.Failed, code="internal-error", message=message)
+
+
+def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunControl, clock: Clock) -> None:
+    if control.stop_requested():
+        raise LearningCancelled
+    began = clock.monotonic()
+    snapshot = take(request.path, request.document)
+    if snapshot.frontmatter.training.sources:
+        control.tell(events.SourcesRead, problems=snapshot.source_problems)
+    if request.kind == "cycle" and (reason := _nothing_to_learn(request, snapshot)):
+        control.tell(events.Skipped, reason=reason)
+        return
+    lock = request.store.try_lock()
+    if isinstance(lock, Holder):
+        control.tell(events.Waiting, pid=lock.pid, host=lock.host, since=lock.since, detail=lock.detail)
+        return
+    with lock as held:
+        notes = (*held.notes, *request.store.recover(held))
+        # Another process may have learned, or recovery changed what is current, since the first look.
+        if request.kind == "cycle" and (reason := _nothing_to_learn(request, snapshot)):
+            control.tell(events.Skipped, reason=reason)
+            return
+        _learn_and_commit(request, snapshot, held, learner, control, clock, began, notes)
+
+
+def _nothing_to_learn(request: RunRequest, snapshot: Snapshot) -> str | None:
+    return compare(snapshot, known_to(request.store), unfinished=request.unfinished).skip_reason()
+
+
+def _learn_and_commit(
+    request: RunRequest,
+    snapshot: Snapshot,
+    held: Held,
+    learner: Callable[[], Learner],
+    control: RunControl,
+    clock: Clock,
+    began: float,
+    notes: tuple[str, ...],
+) -> None:
+    ledger = known_to(request.store)
+    delta = compare(snapshot, ledger, unfinished=request.unfinished)
+    plan = _plan(request, snapshot, ledger, delta)
+    control.tell(events.Started, kind=request.kind, fresh=len(plan.fresh), known=len(plan.known))
+    if not plan.fresh:
+        raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
+    started_at = clock.now()
+    manifest = request.store.manifest()
+    instance = learner()
+    learned = instance.learn(plan, control)
+    if control.stop_requested():
+        raise LearningCancelled
+    control.phase("write")
+    version = request.store.commit(
+        held,
+        commit_of(
+            snapshot,
+            ledger,
+            learned,
+            kind=request.kind,
+            started_at=started_at,
+            ended_at=clock.now(),
+            formerly=tuple(manifest.content_hashes) if manifest else (),
+            keep=request.keep_versions,
+        ),
+    )
+    instance.committed(plan.session.key, str(version.path))
+    control.tell(
+        events.Finished,
+        kind=request.kind,
+        version=version.number,
+        learned=learned,
+        seconds=clock.monotonic() - began,
+        message=_message(learned, version.number),
+        notes=(*notes, *version.notes),
+    )
+
+
+def _plan(request: RunRequest, snapshot: Snapshot, ledger: Ledger, delta: Delta) -> LearnPlan:
+    full = request.kind == "full"
+    current = request.store.current()
+    if not full and current is not None and delta.shape_changed:
+        keys = " and ".join(f"`{key}`" for key in delta.shape_changed)
+        raise LearnerError(
+            f"{keys} changed, so version v{current.number:04d} cannot be continued. "
+            "Run Full Retrain to begin a new adapter, or revert the change.",
+            code="shape-changed",
+            key=delta.shape_changed[0],
+        )
+    return LearnPlan(
+        session=session_request(snapshot, request.store, ledger, fresh_adapter=full),
+        kind=request.kind,
+        fresh=snapshot.lessons if full else delta.fresh,
+        known=() if full else delta.known,
+        max_steps=None if full else request.max_steps,
+    )
+
+
+def session_request(snapshot: Snapshot, store: Store, ledger: Ledger, *, fresh_adapter: bool = False) -> SessionRequest:
+    """The session that continues (or, with `fresh_adapter`, begins anew) what the store holds."""
+    frontmatter = snapshot.frontmatter
+    current = None if fresh_adapter else store.current()
+    same_base = bool(ledger.shape) and ledger.shape == snapshot.fingerprints.shape
+    return SessionRequest(
+        key=frontmatter.dlm_id,
+        base=base_request(frontmatter, snapshot.path, ledger.base_revision if same_base else None),
+        shape=adapter_shape(frontmatter),
+        settings=training_settings(frontmatter),
+        version_dir=str(current.path) if current else None,
+        system_prompt=frontmatter.system_prompt,
+    )
+
+
+def _message(learned: Learned, version: int) -> str:
+    steps = "1 step" if learned.steps == 1 else f"{learned.steps} steps"
+    unlearned = sum(1 for lesson in learned.lessons if not lesson.learned)
+    if learned.end == "learned":
+        return f"learned in {steps} (v{version:04d})"
+    if learned.end == "epochs":
+        return f"trained all epochs in {steps} (v{version:04d})"
+    left = f"; {unlearned} of {len(learned.lessons)} lessons not learned yet" if unlearned else ""
+    return f"stopped at the cap of {steps} (v{version:04d}){left}"
+
+
+def _current_version(store: Store) -> int | None:
+    try:
+        current = store.current()
+    except StoreError:
+        return None
+    return current.number if current else None

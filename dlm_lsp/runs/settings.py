@@ -1,0 +1,24 @@
+"""What the deciding side can be told: the values, without the editor's or the command line's names for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+OnSave = Literal["train", "mark", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """`debounce_ms` is the quiet time after a save, `max_wait_ms` the longest a burst can put a run off."""
+
+    on_save: OnSave = "train"
+    train_on_auto_save: bool = False
+    max_steps: int = 100
+    debounce_ms: int = 400
+    max_wait_ms: int = 5000
+    home: Path | None = None  # None: $DLM_HOME, or the format's default
+    keep_warm_minutes: float = 30.0
+    keep_versions: int = 10
+    warm_on_open: bool = True

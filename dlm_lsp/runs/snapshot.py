@@ -1,0 +1,50 @@
+"""An immutable picture of a document at one save: a run is bound to the snapshot it began with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlm_lsp.document import Document, Frontmatter, Lesson, Problem, Section, parse
+from dlm_lsp.runs.effective import with_unsupported
+from dlm_lsp.runs.fingerprints import Fingerprints, fingerprints
+from dlm_lsp.runs.sources import expand
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`sections` are the document's own and those of its sourced files, in that order."""
+
+    path: Path
+    document: Document
+    frontmatter: Frontmatter
+    sections: tuple[Section, ...]
+    fingerprints: Fingerprints
+    source_problems: tuple[Problem, ...] = ()
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Every lesson once, in document order."""
+        return tuple({lesson.identity: lesson for section in self.sections for lesson in section.lessons}.values())
+
+
+def read(text: str | bytes) -> Document:
+    """The document that `text` says, with the settings that have no effect among its problems."""
+    return with_unsupported(parse(text))
+
+
+def take(path: Path, document: Document) -> Snapshot:
+    """The snapshot of a trainable document; reads its sourced files. Raises ValueError if it is not trainable."""
+    if document.frontmatter is None or not document.trainable:
+        raise ValueError("a document with errors has no snapshot")
+    sourced = expand(document, path)
+    sections = (*document.sections, *sourced.sections)
+    lessons = [lesson for section in sections for lesson in section.lessons]
+    return Snapshot(
+        path=path,
+        document=document,
+        frontmatter=document.frontmatter,
+        sections=sections,
+        fingerprints=fingerprints(document.frontmatter, path, lessons),
+        source_problems=sourced.problems,
+    )

@@ -1,0 +1,331 @@
+"""The files that a document takes in through `training.sources`: which, in what order, and which not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+
+from dlm_lsp.document import Document, Position, Problem, Range, Section, Severity
+from dlm_lsp.document.schema import SourceDirective
+from dlm_lsp.document.sourced import sourced_section
+from dlm_lsp.runs.globs import Glob, any_matches
+
+MAX_FILES = 10_000
+MAX_BYTES = 256 * 2**20
+MAX_ENTRIES = 200_000
+"""What one document may take in, and how many directory entries are looked at for it."""
+
+_TOOLS = (
+    *(".git", ".hg", ".svn", ".bzr", ".dlm"),
+    *("__pycache__", ".venv", "venv", ".tox", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules"),
+    *(
+        "package-lock.json",
+        "yarn.lock",
+        "pnpm-lock.yaml",
+        "Cargo.lock",
+        "uv.lock",
+        "poetry.lock",
+        "Pipfile.lock",
+    ),
+    *("*.min.js", "*.min.css", "*.map"),
+)
+_SECRETS = (
+    *(".env", ".env.*", ".netrc", ".npmrc", ".pypirc", ".htpasswd", ".git-credentials", "secrets.*"),
+    *(
+        "id_rsa",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "*.jks",
+        "*.keystore",
+    ),
+)
+_TOOL = re.compile("|".join(translate(name) for name in _TOOLS))
+_SECRET = re.compile("|".join(translate(name) for name in _SECRETS))
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")
+_SHOWN = 3  # names that a message gives
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """`sections` in the order of the directives, then of paths; `fingerprint`: 16 hex digits over them."""
+
+    sections: tuple[Section, ...]
+    problems: tuple[Problem, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why something is left out."""
+
+    code: str
+    severity: Severity
+    message: str
+
+
+_INFORMATION, _WARNING = Severity.INFORMATION, Severity.WARNING
+_MISSING = _Reason("source-missing", _WARNING, "There is no such file or directory, so nothing is learned from it")
+_OUTSIDE = _Reason(
+    "source-outside", _WARNING, "Left out as outside the document's directory, since sources_policy is strict"
+)
+_UNREADABLE = _Reason("source-unreadable", _WARNING, "Left out, as it cannot be read")
+_EMPTY = _Reason("source-empty", _WARNING, "No file is taken; check include and exclude")
+_LIMIT = _Reason(
+    "source-limit",
+    _WARNING,
+    f"A document takes at most {MAX_FILES:,} files and {MAX_BYTES >> 20} MiB: narrow its sources. Left out",
+)
+_SETTINGS = _Reason(
+    "source-settings",
+    _WARNING,
+    "Settings in the directory have no effect; write include and exclude here instead",
+)
+_LIKELY_SECRET = _Reason("source-secret", _WARNING, "Left out as a likely secret; name it in include to take it")
+_TOOL_FILE = _Reason("source-tool-file", _INFORMATION, "Left out as a tool's own; name it in include to take it")
+_LINK = _Reason("source-link", _INFORMATION, "Left out, as links to directories are not followed")
+_NOT_TEXT = _Reason("source-not-text", _INFORMATION, "Left out, as it is not text in UTF-8")
+_LARGE = _Reason("source-too-large", _INFORMATION, "Left out, as larger than max_bytes_per_file")
+_MANY = _Reason("source-max-files", _INFORMATION, "max_files is reached; left out from")
+_TWICE = _Reason("source-twice", _INFORMATION, "Already taken by an earlier source")
+
+
+def expand(document: Document, path: Path) -> Sourced:
+    """Reads the files that `training.sources` of the document at `path` names.
+
+    Relative directives begin at the document's directory, or at its parent when it is called `.dlm`. The globs
+    of `include` and `exclude` are matched against the path below the directive. All else that is left out is told, as a
+    problem on its directive. The document itself is never taken.
+    """
+    if document.frontmatter is None or not document.frontmatter.training.sources:
+        return Sourced((), (), _fingerprint(()))
+    training = document.frontmatter.training
+    own = path.resolve()
+    home = own.parent.parent if own.parent.name == ".dlm" else own.parent
+    intake = _Intake(own, home if training.sources_policy == "strict" else None)
+    problems: list[Problem] = []
+    for index, directive in enumerate(training.sources or ()):
+        source = _Source(directive, intake)
+        source.take(home)
+        place = _place(document, index)
+        problems += [
+            Problem(reason.code, reason.severity, f"{reason.message}: {_listed(names)}.", place)
+            for reason, names in source.left_out.items()
+        ]
+    return Sourced(tuple(intake.sections), tuple(problems), _fingerprint(intake.sections))
+
+
+class _Intake:
+    """What a document has taken in so far, over all directives. `fence`: nothing outside of it is read."""
+
+    def __init__(self, own: Path, fence: Path | None) -> None:
+        self.own = own
+        self.fence = fence
+        self.sections: list[Section] = []
+        self.bytes = 0
+        self.entries = 0
+        self.full = False
+        self.seen: set[Path] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    relative: str  # to the directive's directory, with `/`
+    named: bool  # by the author: then it is taken though it looks like a secret
+
+
+class _Source:
+    """One directive: finds its files, reads them, and notes what is left out and why."""
+
+    def __init__(self, directive: SourceDirective, intake: _Intake) -> None:
+        self.left_out: dict[_Reason, list[str]] = {}
+        self._directive = directive
+        self._intake = intake
+        self._include = [Glob(pattern) for pattern in directive.include]
+        self._exclude = [Glob(pattern) for pattern in directive.exclude]
+
+    def take(self, home: Path) -> None:
+        written = self._directive.path
+        try:
+            root = (home / Path(written).expanduser()).resolve()
+            exists = root.exists()
+        except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, a home that cannot be found
+            self._leave(_MISSING, written)
+            return
+        if not exists:
+            self._leave(_MISSING, written)
+        elif not self._inside(root):
+            self._leave(_OUTSIDE, written)
+        elif self._intake.full:
+            self._leave(_LIMIT, written)
+        elif not self._take_files(root) and not self.left_out:
+            self._leave(_EMPTY, written)
+
+    def _take_files(self, root: Path) -> int:
+        taken = 0
+        limit = self._directive.max_files
+        for file in self._files(root):
+            if limit is not None and taken >= limit:
+                self._leave(_MANY, file.relative)
+                break
+            section = self._read(file)
+            if self._intake.full:
+                break
+            if section is not None:
+                self._intake.sections.append(section)
+                taken += 1
+        return taken
+
+    def _files(self, root: Path) -> Iterator[_File]:
+        """The files that include and exclude choose, in the order of their paths, name by name."""
+        if root.is_file():
+            if self._chosen([root.name]):
+                yield _File(root, root.name, named=True)
+            return
+        for entry, parts in self._walk(root):
+            if not self._chosen(parts):
+                continue
+            named = self._named(entry.name)
+            if not named and _TOOL.match(entry.name):
+                self._leave(_TOOL_FILE, "/".join(parts))
+            elif not named and _SECRET.match(entry.name):
+                self._leave(_LIKELY_SECRET, "/".join(parts))
+            else:
+                yield _File(Path(entry.path), "/".join(parts), named)
+
+    def _walk(self, root: Path) -> Iterator[tuple[os.DirEntry[str], tuple[str, ...]]]:
+        """Every file below `root`; directories that no file can be chosen from are not entered."""
+        pending = [iter(self._entries(root, ()))]
+        while pending:
+            found = next(pending[-1], None)
+            if found is None:
+                pending.pop()
+                continue
+            entry, parts = found
+            self._intake.entries += 1
+            if self._intake.entries > MAX_ENTRIES:
+                self._leave(_LIMIT, "/".join(parts))
+                self._intake.full = True
+                return
+            if entry.is_dir(follow_symlinks=False):
+                if self._enters(entry, parts):
+                    pending.append(iter(self._entries(Path(entry.path), parts)))
+            elif entry.is_dir():
+                self._leave(_LINK, "/".join(parts))
+            elif entry.is_file():
+                yield entry, parts
+
+    def _entries(self, directory: Path, parts: tuple[str, ...]) -> list[tuple[os.DirEntry[str], tuple[str, ...]]]:
+        try:
+            with os.scandir(directory) as entries:
+                return [(entry, (*parts, entry.name)) for entry in sorted(entries, key=lambda entry: entry.name)]
+        except OSError as error:
+            self._leave(_UNREADABLE, f"{'/'.join(parts) or self._directive.path} ({error.strerror})")
+            return []
+
+    def _enters(self, directory: os.DirEntry[str], parts: tuple[str, ...]) -> bool:
+        if any(glob.covers(parts) for glob in self._exclude):
+            return False
+        if directory.name == ".dlm":
+            for name in ("training.yaml", "ignore"):
+                if Path(directory.path, name).is_file():
+                    self._leave(_SETTINGS, f"{'/'.join(parts)}/{name}")
+        if _TOOL.match(directory.name) and not self._named(directory.name):
+            self._leave(_TOOL_FILE, f"{'/'.join(parts)}/")
+            return False
+        return True
+
+    def _read(self, file: _File) -> Section | None:
+        """The section of one file; None with the reason noted (the document itself: without a word)."""
+        intake = self._intake
+        try:
+            file.relative.encode()
+            real = file.path.resolve()
+            if real == intake.own:
+                return None
+            size = real.stat().st_size
+            reason = self._refusal(real, size)
+            # Without a size there is no text; in the kernel's file systems reading could take for ever.
+            data = real.read_bytes() if size and reason is None else b""
+        except UnicodeEncodeError:
+            self._leave(_UNREADABLE, f"{file.relative!a} (its name is not in UTF-8)")
+            return None
+        except OSError as error:
+            self._leave(_UNREADABLE, f"{file.relative} ({error.strerror})")
+            return None
+        if reason is None:
+            text = _text(data)
+            if text is None:
+                reason = _NOT_TEXT
+            elif not file.named and _PRIVATE_KEY.search(data):
+                reason = _LIKELY_SECRET
+            else:
+                intake.seen.add(real)
+                intake.bytes += len(data)
+                return sourced_section(file.relative, text)
+        self._leave(reason, file.relative)
+        return None
+
+    def _refusal(self, real: Path, size: int) -> _Reason | None:
+        """Why a file is not even opened."""
+        if real in self._intake.seen:
+            return _TWICE
+        if not self._inside(real):
+            return _OUTSIDE
+        limit = self._directive.max_bytes_per_file
+        if limit is not None and size > limit:
+            return _LARGE
+        if len(self._intake.sections) >= MAX_FILES:
+            self._intake.full = True
+        return _LIMIT if self._intake.full or self._intake.bytes + size > MAX_BYTES else None
+
+    def _inside(self, real: Path) -> bool:
+        return self._intake.fence is None or real.is_relative_to(self._intake.fence)
+
+    def _chosen(self, parts: Sequence[str]) -> bool:
+        return any_matches(self._include, parts) and not any_matches(self._exclude, parts)
+
+    def _named(self, name: str) -> bool:
+        return any(glob.spells(name) for glob in self._include)
+
+    def _leave(self, reason: _Reason, name: str) -> None:
+        self.left_out.setdefault(reason, []).append(name)
+
+
+def _text(data: bytes) -> str | None:
+    """What `data` says, None when it is not text in UTF-8."""
+    try:
+        return None if b"\0" in data else data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) + more).encode(errors="backslashreplace").decode()
+
+
+def _place(document: Document, index: int) -> Range:
+    """Where directive `index` stands, as narrow as it is known."""
+    for key in (
+        ("training", "sources", index, "path"),
+        ("training", "sources", index),
+        ("training", "sources"),
+    ):
+        if (place := document.keys.get(key)) is not None:
+            return place.value
+    return document.frontmatter_range or Range(Position(0, 0), Position(0, 0))
+
+
+def _fingerprint(sections: Sequence[Section]) -> str:
+    return hashlib.sha256("\n".join(section.section_id for section in sections).encode()).hexdigest()[:16]

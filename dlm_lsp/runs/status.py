@@ -1,0 +1,143 @@
+"""The one status record per document, from which diagnostics, hover, lenses, progress and pages are computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from dlm_lsp.document.model import Range, SectionKind
+from dlm_lsp.training.protocol import PhaseName, RunKind
+
+Outcome = Literal["finished", "skipped", "cancelled", "failed"]
+
+
+class RunState(StrEnum):
+    """What a document's run is doing now."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    WAITING = "waiting"  # for the store's lock
+    LOADING = "loading"
+    PREPARING = "preparing"
+    TRAINING = "training"
+    WRITING = "writing"
+    STOPPING = "stopping"
+
+
+class SectionState(StrEnum):
+    """What the adapter knows of a section."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    WAITING = "waiting"  # saved, and part of the queued run
+    LEARNING = "learning"
+    LEARNED = "learned"
+    PARTLY = "partly"  # the cap came before all of it was learned
+    UNTRAINED = "untrained"  # of a kind that is not trained on save; `reason` says why
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class SectionStatus:
+    """The truth about one section. Losses in nats per token; `version` is the one that last trained it."""
+
+    section_id: str
+    kind: SectionKind
+    range: Range
+    state: SectionState
+    reason: str = ""
+    version: int | None = None
+    times_seen: int = 0
+    loss_before: float | None = None
+    loss_after: float | None = None
+    learned_at: str | None = None  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The run that is queued or going on."""
+
+    run: int
+    kind: RunKind
+    state: RunState
+    phase: PhaseName | None = None
+    detail: str = ""
+    step: int = 0
+    total: int | None = None
+    loss: float | None = None
+    percentage: int = 0  # 0..100, never falls within a run
+    started_at: float | None = None
+    seconds_left: float | None = None
+    fresh: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LockView:
+    """Who holds the store instead of us."""
+
+    pid: int | None
+    host: str
+    since: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How the last run of this process ended."""
+
+    run: int
+    kind: RunKind
+    outcome: Outcome
+    message: str
+    code: str = ""
+    key: str | None = None
+    steps: int = 0
+    loss: float | None = None
+    seconds: float = 0.0
+    at: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStatus:
+    """Everything that is true of one document's training now. Frozen: a change makes a new record.
+
+    `version` is the committed version that answers questions; `generation` grows with each change of the record.
+    """
+
+    document: Path
+    dlm_id: str | None = None
+    base: str | None = None
+    store: Path | None = None
+    generation: int = 0
+    run: RunView | None = None
+    lock: LockView | None = None
+    last: LastRun | None = None
+    version: int | None = None
+    version_at: str | None = None  # ISO 8601, UTC
+    version_steps: int | None = None
+    version_loss: float | None = None
+    device: str | None = None
+    sections: tuple[SectionStatus, ...] = ()
+    removed: int = 0  # lessons the adapter still knows though they left the document
+    note: str = ""  # one sentence on what the last save will do later, such as "saved, not trained (auto-save)"
+    warm: bool = False
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> RunState:
+        return self.run.state if self.run else RunState.IDLE
+
+    @property
+    def pending(self) -> tuple[SectionStatus, ...]:
+        """Sections that the next run would train."""
+        waiting = (
+            SectionState.NEW,
+            SectionState.CHANGED,
+            SectionState.WAITING,
+            SectionState.LEARNING,
+            SectionState.PARTLY,
+        )
+        return tuple(section for section in self.sections if section.state in waiting)

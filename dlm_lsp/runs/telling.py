@@ -1,0 +1,70 @@
+"""The sentences about a run that every view shares: what goes on now, and how the last run ended."""
+
+from __future__ import annotations
+
+from dlm_lsp.runs.status import DocumentStatus, RunState, RunView, SectionState, SectionStatus
+
+_STATES = {
+    RunState.QUEUED: "queued",
+    RunState.WAITING: "waiting for the store's lock",
+    RunState.LOADING: "loading the model",
+    RunState.PREPARING: "tokenising",
+    RunState.TRAINING: "training",
+    RunState.WRITING: "writing the new version",
+    RunState.STOPPING: "stopping after this step",
+}
+
+
+def progress_message(run: RunView) -> str:
+    """Such as `step 34/100 · loss 0.81 · 12 s left`, or the phase by name."""
+    if run.state is RunState.TRAINING and run.total is not None and run.loss is not None:
+        left = f" · {_duration(run.seconds_left)} left" if run.seconds_left is not None and run.step > 1 else ""
+        return f"step {run.step}/{run.total} · loss {run.loss:.2f}{left}"
+    text = _STATES.get(run.state, run.state.value)
+    if run.state is RunState.LOADING and run.phase == "import":
+        text = "importing torch and transformers"
+    elif run.phase == "download":
+        text = "downloading the base model"
+    return f"{text}: {run.detail}" if run.detail and run.state is not RunState.TRAINING else text
+
+
+def headline(status: DocumentStatus) -> str:
+    """One line on where a document stands, such as `learned (v0004)` or `training 42 % · step 34/100 …`."""
+    if status.run is not None:
+        return f"{status.run.percentage} % · {progress_message(status.run)}"
+    if status.last is not None and status.last.outcome == "failed":
+        return f"failed: {status.last.message}"
+    version = f"v{status.version:04d}" if status.version else None
+    if waiting := len(status.pending):
+        noun = "section" if waiting == 1 else "sections"
+        since = f" since {version}" if version else ""
+        return f"{waiting} {noun} not learned{since}"
+    return f"learned ({version})" if version else "nothing learned yet"
+
+
+def section_sentence(section: SectionStatus) -> str:
+    """The truth about a section, such as `learned in v0004 · seen 31 times · loss 2.91 → 0.04`."""
+    facts = []
+    if section.state in (SectionState.LEARNED, SectionState.PARTLY) and section.version is not None:
+        verb = "learned" if section.state is SectionState.LEARNED else "partly learned"
+        facts.append(f"{verb} in v{section.version:04d}")
+        facts.append(f"seen {section.times_seen} {'time' if section.times_seen == 1 else 'times'}")
+        if section.loss_before is not None and section.loss_after is not None:
+            facts.append(f"loss {section.loss_before:.2f} → {section.loss_after:.2f}")
+    else:
+        facts.append(
+            {
+                SectionState.NEW: "new: not learned yet",
+                SectionState.CHANGED: "changed since it was learned",
+                SectionState.WAITING: "waiting for its run",
+                SectionState.LEARNING: "being learned now",
+                SectionState.EMPTY: "nothing to learn in it",
+            }.get(section.state, "not trained on save")
+        )
+    text = " · ".join(facts)
+    return f"{text}. {section.reason}" if section.reason else text
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02d} s"

@@ -1,0 +1,101 @@
+"""What the store and the document say, put into the status record."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dlm_lsp.document import Document
+from dlm_lsp.runs.delta import known_to
+from dlm_lsp.runs.sections import section_statuses
+from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.store import Ledger, Store, StoreError
+from dlm_lsp.training.protocol import RunKind
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """What a store held at one look: its ledger, and the facts of the current version."""
+
+    root: Path | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    version: int | None = None
+    at: str | None = None
+    steps: int | None = None
+    loss: float | None = None
+
+
+def look(store: Store | None) -> StoreView:
+    """Reads the store without changing it; an unreadable one looks like an empty one (the next run tells why)."""
+    if store is None:
+        return StoreView()
+    try:
+        current = store.current()
+        if current is None:
+            return StoreView(root=store.root, ledger=known_to(store))
+        manifest = store.manifest()
+        runs = [run for run in manifest.training_runs if run.adapter_version == current.number] if manifest else []
+        last = runs[-1] if runs else None
+        return StoreView(
+            root=store.root,
+            ledger=known_to(store),
+            version=current.number,
+            at=last.ended_at.isoformat() + "Z" if last and last.ended_at else None,
+            steps=last.steps if last else None,
+            loss=last.final_train_loss if last else None,
+        )
+    except StoreError as error:
+        log.warning("%s cannot be read: %s", store.root, error)
+        return StoreView(root=store.root)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOf:
+    """The document of a run that waits or goes on."""
+
+    kind: RunKind
+    document: Document
+
+
+def with_facts(
+    status: DocumentStatus,
+    document: Document | None,
+    store: StoreView,
+    *,
+    queued: RunOf | None = None,
+    learning: RunOf | None = None,
+) -> DocumentStatus:
+    """The record with everything that follows from the newest text, the store and the runs."""
+    frontmatter = document.frontmatter if document else None
+    present = {lesson.identity for section in document.sections for lesson in section.lessons} if document else set()
+    return replace(
+        status,
+        base=frontmatter.base_model if frontmatter else status.base,
+        store=store.root,
+        version=store.version,
+        version_at=store.at,
+        version_steps=store.steps,
+        version_loss=store.loss,
+        removed=sum(1 for identity in store.ledger.lessons if identity not in present),
+        sections=section_statuses(
+            document,
+            store.ledger,
+            queued=_wanted(queued, store.ledger),
+            learning=_wanted(learning, store.ledger),
+        )
+        if document
+        else (),
+    )
+
+
+def _wanted(run: RunOf | None, ledger: Ledger) -> set[str]:
+    """The lessons that a run is for."""
+    if run is None:
+        return set()
+    lessons = [lesson.identity for section in run.document.sections for lesson in section.lessons]
+    if run.kind == "full":
+        return set(lessons)
+    return {each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned}

@@ -1,0 +1,133 @@
+"""Keeps the learner: makes it at first use, warms a session before its first save, lets idle ones go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from dlm_lsp.document import Document
+from dlm_lsp.runs.clock import Clock, Timer
+from dlm_lsp.runs.delta import known_to
+from dlm_lsp.runs.run import session_request
+from dlm_lsp.runs.snapshot import take
+from dlm_lsp.runs.worker import Worker
+from dlm_lsp.store import Store
+from dlm_lsp.training.protocol import Learner, LearningCancelled, PhaseName, SessionInfo
+
+log = logging.getLogger(__name__)
+
+# A document that was only opened for a glance shall not cost a second of computing.
+_AFTER_OPENING = 1.5
+
+Told = Callable[[Path, SessionInfo | None], None]
+
+
+class Warmth:
+    """Everything but `learner` is called on the event-loop thread. `told` hears what became warm, or cold."""
+
+    def __init__(self, factory: Callable[[], Learner], worker: Worker, clock: Clock, told: Told) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._factory = factory
+        self._worker = worker
+        self._clock = clock
+        self._told = told
+        self._learner: Learner | None = None
+        self._opening: dict[Path, Timer] = {}
+        self._warming: dict[Path, threading.Event] = {}
+        self._cooling: dict[Path, Timer] = {}
+
+    def learner(self) -> Learner:
+        """On the worker's thread: the one learner of this process."""
+        if self._learner is None:
+            self._learner = self._factory()
+        return self._learner
+
+    def consider(self, path: Path, document: Document, store: Store | None) -> None:
+        """Warms the document's session in a moment, if that needs no download: opening must not fetch a base."""
+        frontmatter = document.frontmatter
+        if not document.trainable or frontmatter is None or store is None:
+            return
+        if frontmatter.base_model.startswith("builtin:") or store.current() is not None:
+            self._forget(self._opening, path)
+            self._opening[path] = self._clock.call_later(_AFTER_OPENING, lambda: self._begin(path, document, store))
+
+    def make_way(self, path: Path | None = None) -> None:
+        """A run begins (for `path`): warming anything else stops at its next step. None: all warming stops."""
+        for other in list(self._opening):
+            self._forget(self._opening, other)
+        for other, stop in self._warming.items():
+            if other != path:
+                stop.set()
+
+    def closed(self, path: Path) -> None:
+        self._forget(self._opening, path)
+
+    def used(self, path: Path, key: str, minutes: float) -> None:
+        """A run of session `key` ended: it stays warm for `minutes` from now."""
+        self._forget(self._cooling, path)
+        self._cooling[path] = self._clock.call_later(minutes * 60, lambda: self._cool(path, key))
+
+    def _begin(self, path: Path, document: Document, store: Store) -> None:
+        self._opening.pop(path, None)
+        stop = self._warming[path] = threading.Event()
+        self._worker.submit(lambda: self._warm(path, document, store, stop))
+
+    def _warm(self, path: Path, document: Document, store: Store, stop: threading.Event) -> None:
+        """On the worker's thread. A failure is only logged: the run that needs the session will tell it."""
+        info: SessionInfo | None = None
+        try:
+            if not stop.is_set():
+                request = session_request(take(path, document), store, known_to(store))
+                info = self.learner().warm(request, _Quiet(stop))
+        except LearningCancelled:
+            log.debug("warming %s gave way", path)
+        except Exception as error:
+            log.info("warming %s failed: %s", path, error)
+        finally:
+            self._on_loop(lambda: self._warmed(path, info))
+
+    def _warmed(self, path: Path, info: SessionInfo | None) -> None:
+        self._warming.pop(path, None)
+        if info is not None:
+            self._told(path, info)
+
+    def _cool(self, path: Path, key: str) -> None:
+        self._cooling.pop(path, None)
+
+        def release() -> None:
+            if self._learner is not None:
+                self._learner.release(key)
+            self._on_loop(lambda: self._told(path, None))
+
+        self._worker.submit(release)
+
+    def _on_loop(self, callback: Callable[[], None]) -> None:
+        assert self.loop is not None
+        try:
+            self.loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            log.debug("the loop is closed")
+
+    @staticmethod
+    def _forget(timers: dict[Path, Timer], path: Path) -> None:
+        if timer := timers.pop(path, None):
+            timer.cancel()
+
+
+class _Quiet:
+    """The control of a warm-up: it can be stopped, and tells nothing."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def stop_requested(self) -> bool:
+        return self._stop.is_set()
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        """Nobody waits for a warm-up."""
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        """A warm-up takes no steps."""

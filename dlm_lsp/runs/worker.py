@@ -1,0 +1,45 @@
+"""The one worker thread of a process: a daemon of our own, so that it can never keep the process alive."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[], None]
+
+
+class Worker:
+    """Runs jobs one after the other on a daemon thread. A job reports through whatever it closes over."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="dlm-worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        self._jobs.put(job)
+
+    def stop(self) -> None:
+        """No further job is begun; the one that runs is not interrupted by this."""
+        self._jobs.put(None)
+
+    def join(self, seconds: float) -> bool:
+        """Waits for the thread's end; False when it is still busy after `seconds`."""
+        if self._thread.ident is None:
+            return True
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _main(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except BaseException:
+                # A job tells its own failures; what arrives here is a defect, and the thread must survive it.
+                log.exception("a job failed without telling")

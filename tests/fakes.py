@@ -1,0 +1,162 @@
+"""A learner that learns nothing and does everything else: deterministic, and paced by the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from dlm_lsp.document.model import Lesson
+from dlm_lsp.training.protocol import (
+    Control,
+    GenerateRequest,
+    Learned,
+    LearnerError,
+    LearningCancelled,
+    LearnPlan,
+    LessonResult,
+    SessionInfo,
+    SessionRequest,
+)
+
+BASE_ID = "fake:tiny"
+DEVICE = "cpu (fake)"
+
+# A lesson that contains one of these words makes the run do what it says.
+FAIL = "FAIL"  # a LearnerError about `base_model`
+BREAK = "BREAK"  # an exception that nobody foresaw
+NOISE = "NOISE"  # prints, and writes to file descriptor 1
+STUBBORN = "STUBBORN"  # does not look at the stop flag any more once it has begun to train
+
+
+class Gate:
+    """Lets a learner in another process (or thread) go on step by step: one byte in a named pipe each.
+
+    Without a gate a fake run goes through at once. The learner waits on the pipe, never on time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            os.mkfifo(path)
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def allow(self, steps: int) -> None:
+        """Lets the learner take `steps` steps."""
+        os.write(self._fd, b"s" * steps)
+
+    def take(self, stop: Control | None) -> None:
+        """Waits for one step; raises LearningCancelled when `stop` says so."""
+        while not select.select([self._fd], [], [], 0.01)[0]:
+            if stop is not None and stop.stop_requested():
+                raise LearningCancelled
+        os.read(self._fd, 1)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class FakeLearner:
+    """`steps` optimizer steps a run, fewer under a lower cap; every fresh lesson is learned unless capped."""
+
+    def __init__(self, *, steps: int = 5, gate: Gate | None = None) -> None:
+        self.steps = steps
+        self.gate = gate
+        self.plans: list[LearnPlan] = []
+        self.commits: list[tuple[str, str]] = []
+        self._sessions: dict[str, dict[str, str]] = {}
+
+    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+        control.phase("load")
+        self._sessions.setdefault(request.key, {})
+        return SessionInfo(BASE_ID, None, 1_000, 10, 2048, DEVICE)
+
+    def learn(self, plan: LearnPlan, control: Control) -> Learned:
+        self.plans.append(plan)
+        control.phase("load")
+        control.phase("tokenise", fraction=1.0)
+        said = " ".join(f"{lesson.prompt} {lesson.answer}" for lesson in plan.fresh)
+        if FAIL in said:
+            raise LearnerError("The base can't be had. Choose another one.", code="base-missing", key="base_model")
+        if BREAK in said:
+            raise ZeroDivisionError("nobody foresaw this")
+        if NOISE in said:
+            print("noise of a library")  # noqa: T201
+            os.write(1, b"Content-Length: 9999\r\n\r\nnoise of a C library\n")
+        control.phase("train")
+        total = min(self.steps, plan.max_steps or self.steps)
+        for step in range(1, total + 1):
+            if STUBBORN not in said and control.stop_requested():
+                raise LearningCancelled
+            if self.gate is not None:
+                self.gate.take(None if STUBBORN in said else control)
+            control.step(step, total, loss=round(3.0 / step, 4), learning_rate=2e-3, tokens=16)
+        capped = plan.max_steps is not None and plan.max_steps < self.steps
+        self._remember(plan.session.key, plan.fresh)
+        return Learned(
+            files=version_files(),
+            end="cap" if capped else "learned",
+            steps=total,
+            tokens=16 * total,
+            final_loss=round(3.0 / total, 4),
+            lessons=tuple(
+                LessonResult(lesson.identity, total, not capped, not capped, 3.0, round(3.0 / total, 4))
+                for lesson in plan.fresh
+            ),
+            base_id=BASE_ID,
+            base_revision=None,
+            device=DEVICE,
+            seed=plan.session.settings.seed,
+            torch_version="0",
+        )
+
+    def committed(self, key: str, version_dir: str) -> None:
+        self.commits.append((key, version_dir))
+
+    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
+        answer = self._sessions.get(request.session.key, {}).get(request.prompt, "I do not know.")
+        yield from answer.split(" ")
+
+    def release(self, key: str) -> None:
+        self._sessions.pop(key, None)
+
+    def close(self) -> None:
+        self._sessions.clear()
+
+    def _remember(self, key: str, lessons: tuple[Lesson, ...]) -> None:
+        session = self._sessions.setdefault(key, {})
+        session.update({lesson.prompt: lesson.answer for lesson in lessons})
+
+
+def version_files() -> dict[str, bytes]:
+    """The files of a version that is complete as far as a store can see: one small finite tensor."""
+    return {
+        "adapter_model.safetensors": safetensors({"lora_A.weight": [1.0, 2.0], "lora_B.weight": [0.5, 0.0]}),
+        "adapter_config.json": json.dumps({"peft_type": "LORA", "base_model_name_or_path": BASE_ID}).encode(),
+        "training_state.pt": b"the moments of a fake",
+        "training_state.rng.json": b"{}",
+    }
+
+
+def safetensors(tensors: dict[str, list[float]]) -> bytes:
+    """Float32 vectors in the safetensors format: header length, JSON header, data."""
+    header: dict[str, object] = {}
+    data = b""
+    for name, values in tensors.items():
+        packed = struct.pack(f"<{len(values)}f", *values)
+        offsets = [len(data), len(data) + len(packed)]
+        header[name] = {"dtype": "F32", "shape": [len(values)], "data_offsets": offsets}
+        data += packed
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    return struct.pack("<Q", len(head)) + head + data
