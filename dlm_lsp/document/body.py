@@ -1,0 +1,237 @@
+"""The document's body: fences and code blocks cut its lines into sections."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+from dlm_lsp.document.exchanges import parse_exchanges
+from dlm_lsp.document.identity import exchange_lessons, prose_lessons, section_id
+from dlm_lsp.document.lookalikes import explain_lookalike
+from dlm_lsp.document.markers import lift_markers
+from dlm_lsp.document.model import Exchange, Lesson, Position, Range, Related, Section, SectionKind
+from dlm_lsp.document.problems import ProblemList
+from dlm_lsp.document.schema import ADAPTER_NAME
+from dlm_lsp.document.text import span
+
+KINDS: tuple[SectionKind, ...] = get_args(SectionKind)
+
+FENCE = re.compile(r"::([A-Za-z0-9_#-]+)::")
+ATTRIBUTE_FENCE = re.compile(r'::(?P<kind>[a-z][a-z0-9_]*)(?P<attributes>(?:\s+[a-z][a-z0-9_]*="[^"\n]*")+)\s*::')
+_ATTRIBUTE = re.compile(r'\s+([a-z][a-z0-9_]*)="([^"\n]*)"')
+_CODE = "```"
+
+_MEDIA_ATTRIBUTES = {"image": ("path", "alt"), "audio": ("path", "transcript")}
+_MEDIA_REQUIRED = {"image": ("path",), "audio": ("path", "transcript")}
+
+
+@dataclass(slots=True)
+class _Block:
+    """The lines of one section to be: `fence` is the index of its fence among the body's lines, -1 for
+    none.
+    """
+
+    kind: SectionKind
+    fence: int
+    start: int
+    adapter: str | None
+    fields: dict[str, Any]
+    sound: bool = True  # whether its fence was in order
+
+
+def parse_body(lines: Sequence[str], first_line: int, problems: ProblemList) -> tuple[Section, ...]:
+    """Cuts the body into sections. `first_line` is the 0-based line of `lines[0]` in the text.
+
+    After a mistake in a fence the lines below it still become a section, of the kind that was probably meant.
+    """
+    return _Tokenizer(lines, first_line, problems).parse()
+
+
+class _Tokenizer:
+    def __init__(self, lines: Sequence[str], first_line: int, problems: ProblemList) -> None:
+        # One line end after the frontmatter and one at the end of the text belong to no section.
+        start, stop = 0, len(lines)
+        if stop > 1 and not lines[0]:
+            start = 1
+        if stop - start > 1 and not lines[-1]:
+            stop -= 1
+        self._lines = lines[start:stop]
+        self._first_line = first_line + start
+        self._problems = problems
+        self._sections: list[Section] = []
+
+    def parse(self) -> tuple[Section, ...]:
+        block = _Block("prose", -1, 0, None, {})
+        code = -1  # the line that opened the code block
+        for number, line in enumerate(self._lines):
+            if not line:
+                continue
+            if line.startswith(_CODE):
+                code = number if code < 0 else -1
+            elif code >= 0:
+                continue
+            elif line.startswith("::") and line.endswith("::") and (opened := self._fence(number, line)):
+                self._close(block, number)
+                block = opened
+            elif ":" in line or "：" in line:
+                self._check_lookalike(number, line)
+        if code >= 0:
+            self._unclosed_code(code, block)
+        self._close(block, len(self._lines))
+        return tuple(self._sections)
+
+    # --- fences ---
+
+    def _fence(self, number: int, line: str) -> _Block | None:
+        """The block that a line opens, or None when it is no fence."""
+        if match := ATTRIBUTE_FENCE.fullmatch(line):
+            return self._attribute_fence(number, match)
+        if match := FENCE.fullmatch(line):
+            return self._plain_fence(number, match[1])
+        return None
+
+    def _plain_fence(self, number: int, token: str) -> _Block:
+        word, hash_sign, name = token.partition("#")
+        block = _Block("prose", number, number + 1, None, {})
+        if hash_sign and not name:
+            message = f"`::{word}#::` names no adapter: write a name after `#`, or remove the `#`."
+            self._fault(block, "bad-adapter-name", message)
+        if word not in KINDS:
+            block.kind = self._guess(word)
+            self._fault(block, "unknown-fence", self._unknown(word, block.kind, name))
+            return block
+        block.kind = word
+        if word in _MEDIA_REQUIRED:
+            message = f"`::{_short(token)}::` needs attributes: write `{_example(word)}`."
+            self._fault(block, "attributes-required", message)
+        elif name and not ADAPTER_NAME.fullmatch(name):
+            rule = "a lower-case letter, then at most 31 of a-z, 0-9 and _"
+            message = f"`{_short(name)}` is no adapter name: write {rule}."
+            self._fault(block, "bad-adapter-name", message)
+        else:
+            block.adapter = name or None
+        return block
+
+    def _unknown(self, word: str, guess: SectionKind, name: str) -> str:
+        known = ", ".join(f"`{kind}`" for kind in KINDS)
+        suffix = f"#{name}" if name else ""
+        meant = f" Did you mean `::{guess}{suffix}::`?" if guess != "prose" or word.lower() == guess else ""
+        escape = "To write such a line as text, put it into a code block."
+        return f"`{_short(word)}` is no section type; there are {known}.{meant} {escape}"
+
+    def _guess(self, word: str) -> SectionKind:
+        if self._problems.full or len(word) > 40:
+            return "prose"
+        close = difflib.get_close_matches(word.lower(), KINDS, n=1, cutoff=0.7)
+        return cast(SectionKind, close[0]) if close else "prose"
+
+    def _attribute_fence(self, number: int, match: re.Match[str]) -> _Block:
+        word = match["kind"]
+        block = _Block("prose", number, number + 1, None, {})
+        if word not in KINDS:
+            block.kind = self._guess(word)
+            message = f"`{_short(word)}` is no section type, and only `image` and `audio` take attributes."
+            self._fault(block, "unknown-fence", message)
+            return block
+        block.kind = cast(SectionKind, word)
+        allowed = _MEDIA_ATTRIBUTES.get(word)
+        if allowed is None:
+            message = f"`::{word}::` takes no attributes: remove them."
+            self._fault(block, "bad-attribute", message)
+            return block
+        for attribute in _ATTRIBUTE.finditer(match.string, *match.span("attributes")):
+            name, value = attribute.groups()
+            problem, at = "", 1
+            if name not in allowed:
+                problem = f"`::{word}::` has no attribute `{_short(name)}`; it has {' and '.join(allowed)}."
+            elif f"media_{name}" in block.fields:
+                problem = f"`{name}` is written twice: remove one."
+            elif not value.isascii():
+                problem, at = (
+                    f"`{name}` must be plain ASCII text: rename the file or describe it in the caption.",
+                    2,
+                )
+            if problem:
+                self._fault(block, "bad-attribute", problem, attribute.span(at))
+            if name in allowed:
+                block.fields.setdefault(f"media_{name}", value)
+        missing = [name for name in _MEDIA_REQUIRED[word] if f"media_{name}" not in block.fields]
+        if missing:
+            message = f"`::{word}::` needs {' and '.join(missing)}: write `{_example(word)}`."
+            self._fault(block, "bad-attribute", message)
+        return block
+
+    def _fault(self, block: _Block, code: str, message: str, columns: tuple[int, int] | None = None) -> None:
+        """Notes a problem in a block's fence, at `columns` or the whole of it."""
+        block.sound = False
+        columns = columns or (0, len(self._lines[block.fence]))
+        self._problems.add(code, span(self._first_line + block.fence, *columns), message)
+
+    def _unclosed_code(self, number: int, block: _Block) -> None:
+        line = self._lines[number]
+        ticks = len(line) - len(line.lstrip("`"))
+        block.sound = False
+        start = max(block.fence, 0)
+        place = span(self._first_line + start, 0, len(self._lines[start]))
+        related = [Related("The section that it swallows, with all later ones, begins here.", place)]
+        message = "This code block is never closed: put a line of three backticks after it."
+        self._problems.add("unclosed-code-block", span(self._first_line + number, 0, ticks), message, related)
+
+    def _check_lookalike(self, number: int, line: str) -> None:
+        if not self._problems.full and (found := explain_lookalike(line)):
+            start, end, message = found
+            self._problems.add("not-a-fence", span(self._first_line + number, start, end), message)
+
+    # --- sections ---
+
+    def _close(self, block: _Block, stop: int) -> None:
+        """Makes a section of `block`, whose content ends before line `stop`."""
+        before = self._problems.errors
+        fence = None
+        start = block.start
+        if block.kind in ("instruction", "preference"):
+            line = self._first_line + block.fence
+            fence = span(line, 0, len(self._lines[block.fence]))
+            lifted, fields = lift_markers(block.kind, self._lines[start:stop], line + 1, fence, self._problems)
+            start += lifted
+            block.fields |= fields
+        content = "\n".join(self._lines[start:stop])
+        if block.kind == "prose" and not content.strip():
+            return
+        first = self._first_line + (block.start if block.fence < 0 else block.fence)
+        last = stop - 1
+        end = Position(self._first_line + last, len(self._lines[last]))
+        exchanges: tuple[Exchange, ...] = ()
+        lessons: tuple[Lesson, ...] = ()
+        if fence and (block.kind == "instruction" or block.kind == "preference"):
+            exchanges = parse_exchanges(block.kind, content, self._first_line + start, fence, self._problems)
+        if block.sound and self._problems.errors == before:
+            if block.kind == "instruction":
+                lessons = exchange_lessons(exchanges)
+            elif block.kind == "prose":
+                lessons = prose_lessons(content)
+        self._sections.append(
+            Section(
+                kind=block.kind,
+                content=content,
+                start_line=first + 1,
+                section_id=section_id(block.kind, content, block.fields.get("media_path")),
+                range=Range(Position(first, 0), end),
+                adapter=block.adapter,
+                exchanges=exchanges,
+                lessons=lessons,
+                **block.fields,
+            )
+        )
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= 40 else f"{word[:40]}…"
+
+
+def _example(kind: str) -> str:
+    attributes = " ".join(f'{name}="…"' for name in _MEDIA_REQUIRED[kind])
+    return f"::{kind} {attributes}::"

@@ -1,0 +1,83 @@
+"""`parse`: a `.dlm` text to a document with all its problems."""
+
+from __future__ import annotations
+
+import re
+
+from dlm_lsp.document import frontmatter
+from dlm_lsp.document.body import parse_body
+from dlm_lsp.document.model import Document, Position, Range, Related, Section
+from dlm_lsp.document.problems import ProblemList
+from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse(text: str | bytes) -> Document:
+    """What a `.dlm` text says, and all that is wrong with it. Never raises, and takes linear time.
+
+    Positions are those of the text as given: line ends may be LF, CRLF or CR, and a byte order mark is a
+    column of the first line. Bytes must be UTF-8; otherwise the one problem names the first bad byte.
+    """
+    problems = ProblemList()
+    if isinstance(text, bytes):
+        try:
+            decoded = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return _undecodable(text, error, problems)
+        text = decoded
+    if not text.isascii():
+        text = _without_surrogates(text, problems)
+    first_column = 1 if text.startswith(BYTE_ORDER_MARK) else 0
+    plain = normalised(text)
+    lines = plain.split("\n")
+    parts = frontmatter.split(lines, first_column, problems)
+    if parts is None:
+        return Document(plain, None, (), problems.finish())
+    head = frontmatter.FrontmatterText()
+    sections: tuple[Section, ...] = ()
+    if parts.body is not None:
+        head = frontmatter.read(lines[1 : parts.body - 1], parts.opener, problems)
+        sections = parse_body(lines[parts.body :], parts.body, problems)
+        _check_duplicates(sections, problems)
+    place = Range(parts.opener.start, parts.end)
+    return Document(plain, head.frontmatter, sections, problems.finish(), head.keys, place)
+
+
+def _undecodable(raw: bytes, error: UnicodeDecodeError, problems: ProblemList) -> Document:
+    start = LineIndex(raw[: error.start].decode("utf-8")).end
+    message = (
+        f"The file is not UTF-8: byte {error.start} is 0x{raw[error.start]:02X} ({error.reason}). "
+        "Save it with the encoding UTF-8."
+    )
+    problems.add("not-utf8", Range(start, Position(start.line, start.column + 1)), message)
+    return Document("", None, (), problems.finish())
+
+
+def _without_surrogates(text: str, problems: ProblemList) -> str:
+    """`text` with U+FFFD for lone surrogates, which editors can hold and files can't."""
+    first = _SURROGATE.search(text)
+    if first is None:
+        return text
+    start = LineIndex(text).position(first.start())
+    message = f"The character U+{ord(first[0]):04X} is half of a pair and can't be saved as UTF-8: remove it."
+    problems.add("lone-surrogate", Range(start, Position(start.line, start.column + 1)), message)
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> None:
+    """A lesson that stands in the document twice is learned once; most often the second is a slip."""
+    first: dict[str, Range] = {}
+    for section in sections:
+        is_prose = section.kind == "prose"
+        places = [section.range] if is_prose else [exchange.range for exchange in section.exchanges]
+        for lesson, place in zip(section.lessons, places, strict=False):
+            if lesson.identity not in first:
+                first[lesson.identity] = place
+                continue
+            if problems.skip("duplicate-lesson"):
+                continue
+            what = "exchange" if lesson.kind == "exchange" else "text"
+            message = f"The same {what} stands in the document already, and is learned once: remove one."
+            related = [Related("The first one is here.", first[lesson.identity])]
+            problems.add("duplicate-lesson", place, message, related)

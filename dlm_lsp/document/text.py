@@ -1,0 +1,115 @@
+"""Text as an editor holds it: line ends, offsets, and columns in the units that clients count in."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import Literal
+
+from dlm_lsp.document.model import Position, Range
+
+PositionEncoding = Literal["utf-8", "utf-16", "utf-32"]
+"""How a client counts columns: bytes, UTF-16 code units or code points."""
+
+BYTE_ORDER_MARK = "\ufeff"
+
+_LINE_END = re.compile(r"\r\n?|\n")
+
+
+def normalised(text: str) -> str:
+    """`text` without one leading byte order mark, and with LF for CRLF and CR.
+
+    Lines keep their numbers, and columns too, but for the mark's one column on the first line.
+    """
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
+
+
+def span(line: int, start: int, end: int) -> Range:
+    """The columns `start` up to `end` of one line."""
+    return Range(Position(line, start), Position(line, end))
+
+
+class LineIndex:
+    """Offsets, positions and client columns of one text. Positions that lie outside are moved to the nearest
+    inside.
+
+    Lines end at LF, CRLF and CR only, as in the Language Server Protocol. The text is taken as it is: with
+    its line ends and its byte order mark, which is an ordinary column of the first line.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts = [0]
+        self._ends: list[int] = []
+        for match in _LINE_END.finditer(text):
+            self._ends.append(match.start())
+            self._starts.append(match.end())
+        self._ends.append(len(text))
+
+    @property
+    def line_count(self) -> int:
+        """At least 1: an empty text has one empty line, and a final line end begins another."""
+        return len(self._starts)
+
+    @property
+    def end(self) -> Position:
+        """The place after the last character."""
+        return Position(self.line_count - 1, self._ends[-1] - self._starts[-1])
+
+    def line(self, number: int) -> str:
+        """The text of a line without its end; empty for a line that does not exist."""
+        if not 0 <= number < self.line_count:
+            return ""
+        return self.text[self._starts[number] : self._ends[number]]
+
+    def position(self, offset: int) -> Position:
+        """The position of the code point at `offset`; within a line end, the end of its line."""
+        offset = min(max(offset, 0), len(self.text))
+        number = bisect_right(self._starts, offset) - 1
+        return Position(number, min(offset, self._ends[number]) - self._starts[number])
+
+    def offset(self, position: Position) -> int:
+        """The offset in code points of `position`."""
+        position = self.clamp(position)
+        return self._starts[position.line] + position.column
+
+    def clamp(self, position: Position) -> Position:
+        """`position`, or the nearest one that exists."""
+        if position.line < 0:
+            return Position(0, 0)
+        if position.line >= self.line_count:
+            return self.end
+        length = self._ends[position.line] - self._starts[position.line]
+        return Position(position.line, min(max(position.column, 0), length))
+
+    def to_units(self, position: Position, encoding: PositionEncoding) -> int:
+        """The column of `position` as a client counts it."""
+        position = self.clamp(position)
+        if encoding == "utf-32":
+            return position.column
+        before = self.line(position.line)[: position.column]
+        if before.isascii():
+            return position.column
+        if encoding == "utf-8":
+            return len(before.encode("utf-8", "surrogatepass"))
+        return len(before.encode("utf-16-le", "surrogatepass")) // 2
+
+    def from_units(self, line: int, units: int, encoding: PositionEncoding) -> Position:
+        """The position of a client's column; one inside a character is the character's start."""
+        text = self.line(line)
+        if encoding == "utf-32" or text.isascii() or units <= 0:
+            return self.clamp(Position(line, units))
+        if encoding == "utf-8":
+            raw = text.encode("utf-8", "surrogatepass")
+            cut = min(units, len(raw))
+            while cut < len(raw) and raw[cut] & 0xC0 == 0x80:
+                cut -= 1
+            return Position(line, len(raw[:cut].decode("utf-8", "surrogatepass")))
+        raw = text.encode("utf-16-le", "surrogatepass")
+        cut = min(units * 2, len(raw))
+        if cut < len(raw) and raw[cut + 1] & 0xFC == 0xDC and raw[cut - 1] & 0xFC == 0xD8:
+            cut -= 2
+        return Position(line, len(raw[:cut].decode("utf-16-le", "surrogatepass")))
