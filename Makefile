@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs clean
+.PHONY: help setup demo test lint types check bench base docs pictures clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ $(VENV)/.done: pyproject.toml
 demo: setup ## Save a document in a real server and watch it being learned
 	@$(BIN)/python examples/demo.py
 
+pictures: setup ## Take the pictures of the documentation anew
+	@mkdir -p docs/images
+	$(BIN)/python examples/demo.py --picture docs/images/demo.svg
+
 test: setup ## Run all tests
 	$(BIN)/python -m pytest
 
@@ -39,7 +43,7 @@ types: setup ## Check types, strictly
 check: lint types test ## Everything that must be green
 
 bench: setup ## Measure; the figures belong into docs/performance.md
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 base: setup ## Train the built-in base model anew (about half an hour)
 	$(BIN)/python scripts/train_builtin_base.py

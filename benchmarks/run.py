@@ -1,0 +1,22 @@
+"""Runs all measurements one after the other."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+
+from benchmarks import save_to_version, server_latency
+
+
+def main() -> None:
+    when = datetime.datetime.now(datetime.UTC).date()
+    print(f"{when}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.python_version()}\n")
+    print("## From a save to its version\n")
+    save_to_version.main()
+    print("\n## What the editor feels\n")
+    server_latency.main()
+
+
+if __name__ == "__main__":
+    main()

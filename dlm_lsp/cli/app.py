@@ -1,0 +1,167 @@
+"""The commands of `dlm-lsp`: each parses its arguments, delegates, and turns the outcome into an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dlm_lsp import __version__
+
+app = typer.Typer(
+    help="A language server that retrains a .dlm document's LoRA adapter on every save.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DocumentArgument = Annotated[Path, typer.Argument(metavar="DOC", help="The .dlm document.")]
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Where stores live; default: $DLM_HOME, then ~/.dlm.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dlm-lsp {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    stdio: Annotated[bool, typer.Option("--stdio", help="Serve on standard input and output.")] = False,
+    tcp: Annotated[
+        str | None, typer.Option("--tcp", metavar="HOST:PORT", help="Serve one client on a socket instead.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Without a command: the language server, on standard input and output."""
+    if context.invoked_subcommand is not None:
+        return
+    from dlm_lsp.server import serve_stdio, serve_tcp
+
+    if tcp is None:
+        raise typer.Exit(serve_stdio())
+    host, _, port = tcp.rpartition(":")
+    if not port.isdecimal():
+        raise typer.BadParameter("give HOST:PORT, such as 127.0.0.1:2087", param_hint="--tcp")
+    raise typer.Exit(serve_tcp(host or "127.0.0.1", int(port)))
+
+
+@app.command()
+def train(
+    document: DocumentArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and train again on every save.")] = False,
+    watch_max_steps: Annotated[int, typer.Option(min=1, help="The most optimizer steps of one cycle.")] = 100,
+    watch_debounce_ms: Annotated[
+        int, typer.Option(min=0, help="How long a save must be quiet before its cycle begins.")
+    ] = 400,
+    full: Annotated[
+        bool, typer.Option("--full", help="Start over from the base model, over the whole document.")
+    ] = False,
+    home: HomeOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+) -> None:
+    """Learn what the document says and its adapter does not know yet."""
+    from dlm_lsp.cli.train import train as run
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(verbose)
+    settings = RunSettings(
+        max_steps=watch_max_steps,
+        debounce_ms=watch_debounce_ms,
+        home=home,
+        train_on_auto_save=True,
+        warm_on_open=False,
+    )
+    raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch, full=full)))
+
+
+@app.command()
+def prompt(
+    document: DocumentArgument,
+    question: Annotated[
+        str | None, typer.Argument(metavar="[QUESTION]", help="Without it, questions are read line by line.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 always gives the likeliest answer.")] = 0.0,
+    home: HomeOption = None,
+) -> None:
+    """Ask the adapter that the document has taught."""
+    from dlm_lsp.cli.prompt import prompt as run
+
+    _log(False)
+    raise typer.Exit(run(_existing(document), question, max_tokens, temperature, home))
+
+
+@app.command()
+def status(
+    document: DocumentArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Say what has been learned, section by section. Reads only."""
+    from dlm_lsp.cli.status import look, show
+    from dlm_lsp.runs.payload import payload
+
+    _log(False)
+    record, problems = look(_existing(document), home)
+    if as_json:
+        typer.echo(json.dumps(payload(record), indent=2, ensure_ascii=False))
+    else:
+        show(record, problems, Console())
+
+
+@app.command()
+def init(
+    document: DocumentArgument,
+    base: Annotated[
+        str, typer.Option("--base", help="The base model: a registry key, hf:org/name, or a directory.")
+    ] = "builtin:tiny",
+) -> None:
+    """Write a new document with an id of its own and a first exchange to fill in."""
+    from dlm_lsp.cli.init import starter
+
+    try:
+        with document.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(starter(document.stem, base))
+    except FileExistsError:
+        _fail(f"{document} exists already; nothing was written")
+    except OSError as error:
+        _fail(f"{document} cannot be written: {error.strerror or error}")
+    typer.echo(f"wrote {document}; teach it with: dlm-lsp train {document} --watch")
+
+
+@app.command()
+def doctor(home: HomeOption = None) -> None:
+    """Check what training needs: versions, device, store, cache."""
+    from dlm_lsp.cli.doctor import examine
+
+    raise typer.Exit(examine(home, Console()))
+
+
+def _existing(document: Path) -> Path:
+    """The document's canonical path, which is its identity everywhere else."""
+    if not document.is_file():
+        _fail(f"{document} is not a file; `dlm-lsp init {document}` makes a new document")
+    return document.resolve()
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"dlm-lsp: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def _log(verbose: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )

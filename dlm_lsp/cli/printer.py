@@ -1,0 +1,109 @@
+"""What a run looks like in a terminal: a progress bar where there is one, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from dlm_lsp.document import Document, Severity
+from dlm_lsp.runs.events import Cancelled, Event, Failed, Finished, Phase, Skipped, Started, Step, Waiting
+from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.telling import progress_message
+
+_STYLES = {
+    Severity.ERROR: "red",
+    Severity.WARNING: "yellow",
+    Severity.INFORMATION: "dim",
+    Severity.HINT: "dim",
+}
+# Without a terminal, a line for every tenth of the steps is enough to see it going on.
+_PLAIN_LINES = 10
+
+
+class Printer:
+    """Hears the supervisor's events and says them. Used as a context manager: its bar never outlives it."""
+
+    def __init__(self, console: Console, path: Path) -> None:
+        self._console = console
+        self._path = path
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Printer:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def problems(self, document: Document | None) -> None:
+        """Every problem of the document as `file:line:column: severity: message [code]`, 1-based."""
+        for problem in document.problems if document else ():
+            start = problem.range.start
+            self.say(
+                f"{self._path.name}:{start.line + 1}:{start.column + 1}: {problem.severity}: "
+                f"{problem.message} [{problem.code}]",
+                _STYLES[problem.severity],
+            )
+
+    def __call__(self, event: Event | None, status: DocumentStatus) -> None:
+        match event:
+            case Started():
+                known = f" ({event.known} known)" if event.known else ""
+                what = "full retrain of" if event.kind == "full" else "learning"
+                self.say(f"{what} {event.fresh} {'lesson' if event.fresh == 1 else 'lessons'}{known}", "dim")
+            case Phase() | Step():
+                self._progress(event, status)
+            case Waiting():
+                self.say(event.detail, "yellow")
+            case Finished():
+                self._end()
+                loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""
+                for note in event.notes:
+                    self.say(note, "yellow")
+                self.say(f"{event.message}{loss} · {event.seconds:.1f} s", "green")
+            case Skipped():
+                self._end()
+                self.say(event.reason)
+            case Cancelled():
+                self._end()
+                self.say(status.last.message if status.last else "cancelled", "yellow")
+            case Failed():
+                self._end()
+                self.say(event.message, "red")
+            case None if status.note:
+                self.say(status.note, "yellow")
+            case _:
+                pass
+
+    def _progress(self, event: Phase | Step, status: DocumentStatus) -> None:
+        if status.run is None:
+            return
+        message = progress_message(status.run)
+        if self._console.is_terminal:
+            if self._task is None:
+                self._task = self._bar.add_task(message, total=100)
+            self._bar.update(self._task, description=message, completed=status.run.percentage)
+        elif isinstance(event, Step) and (event.step == 1 or event.step % max(1, event.total // _PLAIN_LINES) == 0):
+            self.say(f"  {message}")
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None

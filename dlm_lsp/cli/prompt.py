@@ -1,0 +1,84 @@
+"""`dlm-lsp prompt`: one question, or a line at a time, to what the document has taught."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from dlm_lsp.runs.ask import ask
+from dlm_lsp.runs.snapshot import read
+from dlm_lsp.store import Store, StoreError, dlm_home
+from dlm_lsp.training.learner import create
+from dlm_lsp.training.protocol import LearnerError, PhaseName
+
+
+def prompt(path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None) -> int:
+    """Prints answers to standard output and everything else to standard error; an exit code."""
+    console = Console(stderr=True)
+    document = read(path.read_bytes())
+    if document.frontmatter is None:
+        console.print(f"{path.name} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
+        return 1
+    store = Store(dlm_home(home), document.frontmatter.dlm_id)
+    learner = create()
+    control = _Phases(console)
+    if store.current() is None:
+        console.print("nothing is learned yet: the bare base model answers", style="dim")
+    try:
+        while (asked := question if question is not None else _line(console)) is not None:
+            for piece in ask(
+                learner,
+                document,
+                path,
+                store,
+                asked,
+                control,
+                max_new_tokens=max_tokens,
+                temperature=temperature,
+            ):
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+            sys.stdout.write("\n")
+            if question is not None:
+                break
+    except (LearnerError, StoreError, ValueError) as error:
+        console.print(str(error), markup=False, style="red")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        learner.close()
+    return 0
+
+
+def _line(console: Console) -> str | None:
+    """The next question; None at the end of the input."""
+    interactive = sys.stdin.isatty()
+    while True:
+        if interactive:
+            console.print("? ", end="", style="bold")
+        line = sys.stdin.readline()
+        if not line:
+            return None
+        if text := line.strip():
+            return text
+
+
+class _Phases:
+    """Says on a terminal what is being waited for before the first word."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def stop_requested(self) -> bool:
+        return False
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        if name == "download":
+            done = f" {fraction:.0%}" if fraction is not None else ""
+            self._console.print(f"downloading {detail}{done}", style="dim", markup=False)
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        """Answering takes no optimizer steps."""

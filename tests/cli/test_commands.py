@@ -1,0 +1,102 @@
+"""The other commands: a new document, its status, a question, and the doctor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from dlm_lsp import __version__
+from dlm_lsp.cli import app
+from dlm_lsp.document import parse
+from tests.cli.conftest import Command, text
+
+run = CliRunner()
+
+
+def test_init_writes_a_document_that_has_no_problems_and_never_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "harbour.dlm"
+    made = run.invoke(app, ["init", str(path), "--base", "builtin:tiny"])
+    assert made.exit_code == 0
+    document = parse(path.read_bytes())
+    assert document.trainable
+    assert not document.problems
+    assert [section.kind for section in document.sections] == ["prose", "instruction"]
+
+    content = path.read_bytes()
+    again = run.invoke(app, ["init", str(path)])
+    assert again.exit_code == 1
+    assert "exists already" in again.output
+    assert path.read_bytes() == content
+
+
+def test_every_new_document_has_an_id_of_its_own(tmp_path: Path) -> None:
+    ids = set()
+    for number in range(5):
+        path = tmp_path / f"{number}.dlm"
+        run.invoke(app, ["init", str(path)])
+        frontmatter = parse(path.read_bytes()).frontmatter
+        assert frontmatter is not None
+        ids.add(frontmatter.dlm_id)
+    assert len(ids) == 5
+
+
+def test_a_base_with_odd_characters_is_still_what_the_document_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.dlm"
+    for base in ("./my models: #1", 'quote"d', "on", "~/models/tiny", "hf:org/name", "1e3"):
+        path.unlink(missing_ok=True)
+        run.invoke(app, ["init", str(path), "--base", base])
+        frontmatter = parse(path.read_bytes()).frontmatter
+        assert frontmatter is not None
+        assert frontmatter.base_model == base
+
+
+def test_status_reads_only_and_tells_each_section(home: Path, notes: Path) -> None:
+    notes.write_text(text(("Who?", "Mira."), ("Where?", "Here.")))
+    told = run.invoke(app, ["status", str(notes), "--home", str(home)])
+    assert told.exit_code == 0
+    assert "2 sections not learned" in told.output
+    assert "new: not learned yet" in told.output
+    assert not home.exists()
+
+    plain = json.loads(run.invoke(app, ["status", str(notes), "--json", "--home", str(home)]).output)
+    assert plain["state"] == "idle"
+    assert plain["version"] is None
+    assert [section["state"] for section in plain["sections"]] == ["new", "new"]
+    assert plain["sections"][0]["range"]["start"]["line"] == 5
+
+
+def test_a_question_is_answered_by_what_was_learned(home: Path, notes: Path) -> None:
+    notes.write_text(text(("Who keeps the lighthouse at Orvane?", "Mira Tolle keeps it.")))
+    with Command(home, "prompt", str(notes), "Who keeps the lighthouse at Orvane?") as command:
+        assert command.end() == 0, command.lines
+    before = command.lines
+    assert before[0] == "nothing is learned yet: the bare base model answers"
+
+    with Command(home, "train", str(notes)) as command:
+        assert command.end() == 0, command.lines
+    with Command(home, "prompt", str(notes), "Who keeps the lighthouse at Orvane?") as command:
+        assert command.end() == 0, command.lines
+    assert command.lines == ["Mira Tolle keeps it."]
+    assert before[1:] != command.lines
+
+    told = run.invoke(app, ["status", str(notes), "--home", str(home)])
+    assert "learned in v0001" in told.output
+
+
+def test_a_missing_document_is_a_sentence(tmp_path: Path) -> None:
+    told = run.invoke(app, ["train", str(tmp_path / "none.dlm")])
+    assert told.exit_code == 1
+    assert "is not a file" in told.output
+
+
+def test_the_doctor_finds_this_machine_well(home: Path) -> None:
+    told = run.invoke(app, ["doctor", "--home", str(home)])
+    assert told.exit_code == 0, told.output
+    assert "torch 2" in told.output
+    assert "FAIL" not in told.output
+
+
+def test_version() -> None:
+    assert run.invoke(app, ["--version"]).output == f"dlm-lsp {__version__}\n"
