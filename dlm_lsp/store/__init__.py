@@ -1,0 +1,38 @@
+"""What has been learned, on disk: versions, manifest, replay corpus, lock and journal of each document."""
+
+from __future__ import annotations
+
+from dlm_lsp.store.commit import Commit
+from dlm_lsp.store.dlm_lock import DlmLock, HardwareTier
+from dlm_lsp.store.errors import StoreError
+from dlm_lsp.store.journal import JournalEntry
+from dlm_lsp.store.ledger import Known, Ledger
+from dlm_lsp.store.lock import Held, Holder
+from dlm_lsp.store.manifest import Manifest, TrainingRun
+from dlm_lsp.store.paths import dlm_home
+from dlm_lsp.store.replay import Replay, Snapshot
+from dlm_lsp.store.store import Inspection, Store
+from dlm_lsp.store.versions import RunFacts, Version, VersionRecord, read_training_state
+
+__all__ = [
+    "Commit",
+    "DlmLock",
+    "HardwareTier",
+    "Held",
+    "Holder",
+    "Inspection",
+    "JournalEntry",
+    "Known",
+    "Ledger",
+    "Manifest",
+    "Replay",
+    "RunFacts",
+    "Snapshot",
+    "Store",
+    "StoreError",
+    "TrainingRun",
+    "Version",
+    "VersionRecord",
+    "dlm_home",
+    "read_training_state",
+]

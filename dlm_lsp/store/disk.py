@@ -1,0 +1,303 @@
+"""The store's one door to the disk: atomic, durable writes and renames. No other module here opens a file.
+
+A write is durable when the function returns: the content is flushed to the device, then the name, then the
+folder that holds the name. The small `_` functions at the end are the only system calls that change anything,
+so that faults can be injected under everything above them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat as stat_bits
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+OWNER_FILE = 0o600
+OWNER_FOLDER = 0o700
+FLUSHERS = 8
+
+_TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{12}\.lsp-tmp$")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether `name` is one that only `temporary` makes: nothing committed ever has it."""
+    return _TEMPORARY.match(name) is not None
+
+
+def temporary(beside: Path) -> Path:
+    """A fresh hidden name in the folder of `beside`, recognised by `is_temporary`."""
+    return beside.with_name(f".{beside.name}.{secrets.token_hex(6)}.lsp-tmp")
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> bytes | None:
+    """The bytes of a file, or None when there is no such file."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_text(path: Path) -> str | None:
+    """The UTF-8 text of a file, undecodable bytes replaced, or None when there is no such file."""
+    data = read(path)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def facts(path: Path) -> os.stat_result | None:
+    """What the file system knows of `path` (links followed), or None when there is nothing."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def is_folder(path: Path) -> bool:
+    found = facts(path)
+    return found is not None and stat_bits.S_ISDIR(found.st_mode)
+
+
+def names(path: Path) -> list[str]:
+    """The sorted names in a folder; empty when there is no such folder."""
+    try:
+        return sorted(os.listdir(path))  # noqa: PTH208 - names are wanted, not paths
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+# --- changing -----------------------------------------------------------------------------------------------
+
+
+def make_folders(path: Path) -> None:
+    """Creates `path` and its missing parents, readable by their owner only."""
+    if is_folder(path):
+        return
+    if path.parent != path:
+        make_folders(path.parent)
+    with suppress(FileExistsError):
+        _mkdir(path)
+        _sync_folder(path.parent)
+
+
+def write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replaces `path` by `data` whole or not at all. A file that existed keeps its permission bits.
+
+    Without `durable` a power cut (not a killed process) may lose it: for what can be done without.
+    """
+    found = facts(path)
+    mode = OWNER_FILE if found is None else stat_bits.S_IMODE(found.st_mode)
+    beside = temporary(path)
+    try:
+        create(beside, data, mode, durable=durable)
+        _replace(beside, path)
+    except OSError:
+        with suppress(OSError):
+            _unlink(beside)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def create(path: Path, data: bytes, mode: int = OWNER_FILE, *, durable: bool = True) -> None:
+    """Creates a file that must not exist yet (FileExistsError); with `durable`, its content is flushed."""
+    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        _write(descriptor, data)
+        if durable:
+            _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Creates the new folder `folder` with `files` by name, all durable.
+
+    The files are flushed at the same time: a journaling file system does that in about the time of one.
+    """
+    _mkdir(folder)
+    with ExitStack() as opened:
+        descriptors: list[int] = []
+        for name, data in files.items():
+            descriptor = _open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_FILE)
+            opened.callback(os.close, descriptor)
+            _write(descriptor, data)
+            descriptors.append(descriptor)
+        with ThreadPoolExecutor(FLUSHERS) as flushers:
+            for flushed in [flushers.submit(_sync, descriptor) for descriptor in descriptors]:
+                flushed.result()
+    _sync_folder(folder)
+
+
+def append(path: Path, data: bytes, *, durable: bool = True) -> int:
+    """Adds `data` at the end of a file (created when missing). Returns the offset where it begins.
+
+    On an error the file is cut back to its old length; where that fails too, dead bytes stay at its end.
+    """
+    new = facts(path) is None
+    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_FILE)
+    try:
+        start = os.lseek(descriptor, 0, os.SEEK_END)
+        try:
+            _write(descriptor, data)
+            if durable:
+                _sync(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, start)
+            raise
+    finally:
+        os.close(descriptor)
+    if new and durable:
+        _sync_folder(path.parent)
+    return start
+
+
+def rename(source: Path, target: Path) -> None:
+    """Gives a file or folder another name on the same disk, durably. Never replaces (FileExistsError)."""
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "already exists", str(target))
+    _replace(source, target)
+    _sync_folder(target.parent)
+    if source.parent != target.parent:
+        _sync_folder(source.parent)
+
+
+def remove(path: Path) -> bool:
+    """Removes a file; False when there was none."""
+    try:
+        _unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def discard(path: Path) -> None:
+    """Removes a file or a folder. A folder first gets a temporary name, so that half of it is never seen."""
+    if path.is_symlink() or not is_folder(path):
+        remove(path)
+        return
+    doomed = path
+    if not is_temporary(path.name):
+        doomed = temporary(path)
+        rename(path, doomed)
+    _remove_tree(doomed)
+
+
+def _remove_tree(path: Path) -> None:
+    for name in names(path):
+        child = path / name
+        if is_folder(child) and not child.is_symlink():
+            _remove_tree(child)
+        else:
+            _unlink(child)
+    _rmdir(path)
+
+
+def set_aside(path: Path, why: str, when: str) -> Path:
+    """Renames something that cannot be judged to `<name>.<why>-<when>` beside it. Returns the new path."""
+    target = _free_name(path, why, when)
+    rename(path, target)
+    return target
+
+
+def keep_copy(path: Path, data: bytes, why: str, when: str) -> Path:
+    """Writes `data`, which `path` held so far, to `<name>.<why>-<when>` beside it. Returns that path."""
+    target = _free_name(path, why, when)
+    write(target, data)
+    return target
+
+
+def _free_name(path: Path, why: str, when: str) -> Path:
+    for count in range(1000):
+        target = path.with_name(f"{path.name}.{why}-{when}" + (f"-{count}" if count else ""))
+        if not os.path.lexists(target):
+            return target
+    raise FileExistsError(errno.EEXIST, "too many files set aside", str(path))
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[bool | None]:
+    """Holds the operating system's lock on the file `path` (created, empty, never removed) during the block.
+
+    Yields True when it is held, False when someone else holds it, None when this file system has no such
+    locks. Never waits. The system itself releases it when the process ends, however it ends.
+    """
+    descriptor = _open(path, os.O_RDWR | os.O_CREAT, OWNER_FILE)
+    try:
+        yield _try_system_lock(descriptor)
+    finally:
+        os.close(descriptor)  # closing releases
+
+
+def _try_system_lock(descriptor: int) -> bool | None:
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+# --- the system calls that change something -----------------------------------------------------------------
+
+
+def _open(path: Path, flags: int, mode: int) -> int:
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), mode)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync(descriptor: int) -> None:
+    full = None if sys.platform == "win32" else getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:  # macOS: fsync alone leaves the data in the drive's cache
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    if sys.platform == "win32":  # a folder cannot be opened there; NTFS journals names itself
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mkdir(path: Path) -> None:
+    path.mkdir(mode=OWNER_FOLDER)
+
+
+def _replace(source: Path, target: Path) -> None:
+    os.replace(source, target)  # noqa: PTH105 - one spelling for files and folders
+
+
+def _unlink(path: Path) -> None:
+    path.unlink()
+
+
+def _rmdir(path: Path) -> None:
+    path.rmdir()

@@ -1,0 +1,69 @@
+"""`lsp/journal.jsonl`: one line for each run event worth keeping, bounded in size, without document text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from dlm_lsp.store import disk
+from dlm_lsp.store.times import Seconds
+
+JournalKind = Literal["started", "finished", "cancelled", "failed", "recovered"]
+
+MAX_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """What happened. `at` in seconds since the epoch; `run` is the manifest's run id where one exists.
+
+    `detail` is a sentence or a code, never document text. Commit and recovery write their own entries
+    (`finished`, `recovered`).
+    """
+
+    event: JournalKind
+    at: Seconds
+    kind: str = ""
+    run: int | None = None
+    version: int | None = None
+    steps: int | None = None
+    loss: float | None = None
+    seconds: float | None = None
+    seed: int | None = None
+    base_revision: str | None = None
+    detail: str = ""
+
+
+def append(path: Path, entry: JournalEntry) -> None:
+    """Adds a line, after ending what a crash left half-written. When large, keeps the newer half."""
+    plain = {name: value for name, value in asdict(entry).items() if value not in (None, "")}
+    line = json.dumps(plain, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    old = disk.read(path) or b""
+    if len(old) + len(line) > MAX_BYTES:
+        disk.write(path, old[old.find(b"\n", len(old) // 2) + 1 :] + line, durable=False)
+        return
+    disk.append(path, line if not old or old.endswith(b"\n") else b"\n" + line, durable=False)
+
+
+def read(path: Path) -> tuple[JournalEntry, ...]:
+    """All entries, oldest first; lines that are none are passed over."""
+    found = []
+    for line in (disk.read(path) or b"").splitlines():
+        entry = _entry(line)
+        if entry is not None:
+            found.append(entry)
+    return tuple(found)
+
+
+def _entry(line: bytes) -> JournalEntry | None:
+    try:
+        return _ENTRY.validate_json(line)
+    except ValidationError:
+        return None
+
+
+_ENTRY = TypeAdapter(JournalEntry)

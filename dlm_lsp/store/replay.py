@@ -1,0 +1,265 @@
+"""The replay corpus: snapshots of learned sections, as zstd frames of canonical CBOR with an index.
+
+The frames describe themselves, so a lost or wrong index is rebuilt by reading them; bytes that are no frame
+(left by a crash in the middle of a write) are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import cbor2
+import zstandard
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from dlm_lsp.store import disk
+from dlm_lsp.store.manifest import Moment
+from dlm_lsp.store.times import naive
+
+ReplayType = Literal["prose", "instruction", "preference"]
+
+LEVEL = 3
+MAGIC = b"\x28\xb5\x2f\xfd"
+MAX_FRAME_BYTES = 64 * 1024 * 1024  # unpacked; no section is that large, so a broken frame cannot fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A remembered section. Moments are naive UTC."""
+
+    section_id: str
+    section_type: ReplayType
+    content: str
+    first_seen_at: Moment
+    last_seen_at: Moment
+    training_runs_seen: tuple[int, ...] = ()
+    auto_mined: bool = False
+
+
+class Entry(BaseModel):
+    """One line of the index: where a frame lies in the corpus, in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    section_id: str
+    byte_offset: int = Field(ge=0)
+    length: int = Field(gt=0)
+    added_at: Moment
+    weight: float = 1.0
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """One frame: zstd level 3 with the content's size and no checksum, of a canonical CBOR map."""
+    plain = {
+        "section_id": snapshot.section_id,
+        "section_type": snapshot.section_type,
+        "content": snapshot.content,
+        "auto_mined": snapshot.auto_mined,
+        "first_seen_at": snapshot.first_seen_at.replace(tzinfo=UTC),
+        "last_seen_at": snapshot.last_seen_at.replace(tzinfo=UTC),
+        "training_runs_seen": list(snapshot.training_runs_seen),
+    }
+    packed = cbor2.dumps(plain, canonical=True)
+    packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False, write_content_size=True)
+    return packer.compress(packed)
+
+
+def decode_snapshot(frame: bytes) -> Snapshot:
+    """The snapshot in one frame. Raises ValueError when it is damaged."""
+    try:
+        if zstandard.frame_content_size(frame) > MAX_FRAME_BYTES:
+            raise ValueError("the frame is too large")
+        packed = zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_FRAME_BYTES)
+        snapshot = _SNAPSHOT.validate_python(cbor2.loads(packed))
+        check_addition(snapshot.section_id, snapshot.section_type)
+        return snapshot
+    except (zstandard.ZstdError, cbor2.CBORError, ValueError, RecursionError) as error:
+        raise ValueError(f"damaged replay frame: {error}") from error
+
+
+def encode_index(entries: Sequence[Entry]) -> bytes:
+    """The index file's bytes: a JSON array sorted by section id, two spaces, a final LF, naive moments."""
+    ordered = sorted(entries, key=lambda entry: entry.section_id)
+    plain = [entry.model_dump(mode="json") for entry in ordered]
+    return (json.dumps(plain, sort_keys=True, indent=2) + "\n").encode()
+
+
+class Replay:
+    """The corpus in a folder. Making one touches nothing; only `add`, `drop` and `repair` write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.corpus = folder / "corpus.zst"
+        self.index = folder / "index.json"
+
+    def entries(self) -> tuple[Entry, ...] | None:
+        """The index as written, empty when there is none; None when it is damaged or not of this corpus."""
+        data = disk.read(self.index)
+        found = disk.facts(self.corpus)
+        size = 0 if found is None else found.st_size
+        if data is None:
+            return () if size == 0 else None
+        try:
+            entries = _INDEX.validate_json(data)
+        except ValidationError:
+            return None
+        fits = all(entry.byte_offset + entry.length <= size for entry in entries)
+        return tuple(entries) if fits else None
+
+    def ids(self) -> frozenset[str]:
+        """The section ids that are remembered. Cheap: reads the index only, unless that is damaged."""
+        entries = self.entries()
+        found = self._scanned()[0] if entries is None else entries
+        return frozenset(entry.section_id for entry in found)
+
+    def read(self) -> tuple[Snapshot, ...]:
+        """Everything remembered, by section id; frames that are damaged or dead are passed over."""
+        entries = self.entries()
+        if entries is not None:
+            data = disk.read(self.corpus) or b""
+            found = {entry.section_id: _at(data, entry) for entry in entries}
+            sound = {section_id: snapshot for section_id, snapshot in found.items() if snapshot is not None}
+            if len(sound) == len(found):
+                return tuple(sound.values())
+        return tuple(snapshot for _, snapshot in sorted(self._scanned()[1].items()))
+
+    def sound(self) -> bool:
+        """Whether every entry of the index points at the beginning of a frame. Reads both files."""
+        entries = self.entries()
+        if entries is None:
+            return False
+        data = disk.read(self.corpus) or b""
+        return all(data.startswith(MAGIC, entry.byte_offset) for entry in entries)
+
+    def add(self, additions: Sequence[tuple[str, str, str]], run_id: int, at: float) -> int:
+        """Appends what of `additions` (section id, type, content) is not remembered yet, then the index.
+
+        Returns how many sections were added.
+
+        A crash in between leaves dead bytes at the corpus's end and the old index: nothing is lost, and a
+        repeated call adds what is missing and nothing twice. Raises ValueError for what is no section id.
+        """
+        entries = self.entries()
+        if entries is None:
+            entries = tuple(self.repair())
+        known = {entry.section_id for entry in entries}
+        moment = naive(at)
+        frames: list[tuple[str, bytes]] = []
+        for section_id, section_type, content in additions:
+            kind = check_addition(section_id, section_type)
+            if section_id not in known:
+                known.add(section_id)
+                snapshot = Snapshot(section_id, kind, content, moment, moment, (run_id,))
+                frames.append((section_id, encode_snapshot(snapshot)))
+        if not frames:
+            return 0
+        disk.make_folders(self.corpus.parent)
+        offset = disk.append(self.corpus, b"".join(frame for _, frame in frames))
+        new: list[Entry] = []
+        for section_id, frame in frames:
+            new.append(Entry(section_id=section_id, byte_offset=offset, length=len(frame), added_at=moment))
+            offset += len(frame)
+        disk.write(self.index, encode_index([*entries, *new]))
+        return len(frames)
+
+    def drop(self, section_ids: Collection[str]) -> int:
+        """Forgets sections for good: rewrites the corpus without their text. Returns how many frames went.
+
+        A crash in between leaves the new corpus beside the old index, which `repair` sees and sets right.
+        """
+        doomed = set(section_ids)
+        if not doomed:
+            return 0
+        entries = self.entries() if self.sound() else tuple(self.repair())
+        kept = [entry for entry in entries or () if entry.section_id not in doomed]
+        if entries is None or len(kept) == len(entries):
+            return 0
+        data = disk.read(self.corpus) or b""
+        self._rewrite(kept, [data[entry.byte_offset : entry.byte_offset + entry.length] for entry in kept])
+        return len(entries) - len(kept)
+
+    def repair(self) -> list[Entry]:
+        """Makes index and corpus agree again, from the frames themselves. Returns the new entries."""
+        found, _ = self._scanned()
+        disk.make_folders(self.index.parent)
+        disk.write(self.index, encode_index(found))
+        return found
+
+    def _rewrite(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
+        offset, moved = 0, []
+        for entry, frame in zip(entries, frames, strict=True):
+            moved.append(entry.model_copy(update={"byte_offset": offset}))
+            offset += len(frame)
+        disk.write(self.corpus, b"".join(frames))
+        disk.write(self.index, encode_index(moved))
+
+    def _scanned(self) -> tuple[list[Entry], dict[str, Snapshot]]:
+        """Entries and snapshots of every sound frame in the corpus; of two with one id the later counts."""
+        entries: dict[str, Entry] = {}
+        snapshots: dict[str, Snapshot] = {}
+        for offset, frame in _frames(disk.read(self.corpus) or b""):
+            try:
+                snapshot = decode_snapshot(frame)
+            except ValueError:
+                continue
+            snapshots[snapshot.section_id] = snapshot
+            entries[snapshot.section_id] = Entry(
+                section_id=snapshot.section_id,
+                byte_offset=offset,
+                length=len(frame),
+                added_at=snapshot.last_seen_at,
+            )
+        return list(entries.values()), snapshots
+
+
+def check_addition(section_id: str, section_type: str) -> ReplayType:
+    """Raises ValueError unless the format allows to remember such a section."""
+    if len(section_id) != 16 or set(section_id) - set("0123456789abcdef"):
+        raise ValueError(f"{section_id!r} is no section id (16 lower-case hex digits)")
+    if section_type not in get_args(ReplayType):
+        raise ValueError(f"sections of type {section_type!r} are not replayed")
+    return cast(ReplayType, section_type)
+
+
+def _at(data: bytes, entry: Entry) -> Snapshot | None:
+    try:
+        snapshot = decode_snapshot(data[entry.byte_offset : entry.byte_offset + entry.length])
+    except ValueError:
+        return None
+    return snapshot if snapshot.section_id == entry.section_id else None
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Every complete zstd frame in `data` with its offset; garbage between them is passed over."""
+    offset = data.find(MAGIC)
+    while offset >= 0:
+        end = _frame_end(data, offset)
+        if end is None:
+            offset = data.find(MAGIC, offset + 1)
+        else:
+            yield offset, data[offset:end]
+            offset = data.find(MAGIC, end)
+
+
+def _frame_end(data: bytes, offset: int) -> int | None:
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    unpacked, place = 0, offset
+    try:
+        while place < len(data):
+            unpacked += len(unpacker.decompress(data[place : place + 65536]))
+            place = min(place + 65536, len(data))
+            if unpacker.eof:
+                return place - len(unpacker.unused_data)
+            if unpacked > MAX_FRAME_BYTES:
+                return None
+    except zstandard.ZstdError:
+        return None
+    return None
+
+
+_INDEX: TypeAdapter[list[Entry]] = TypeAdapter(list[Entry])
+_SNAPSHOT = TypeAdapter(Snapshot)

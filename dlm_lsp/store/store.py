@@ -1,0 +1,163 @@
+"""One document's store, as the rest of the system sees it. Making a `Store` touches nothing on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dlm_lsp.store import commit as committing
+from dlm_lsp.store import disk, dlm_lock, journal, lock, manifest, recovery, versions
+from dlm_lsp.store.commit import Commit
+from dlm_lsp.store.errors import StoreError, reported
+from dlm_lsp.store.journal import JournalEntry
+from dlm_lsp.store.ledger import Ledger
+from dlm_lsp.store.lock import Held, Holder
+from dlm_lsp.store.manifest import Manifest
+from dlm_lsp.store.paths import Layout
+from dlm_lsp.store.replay import Replay
+from dlm_lsp.store.versions import Checker, Version, VersionRecord
+
+Value = TypeVar("Value")
+_Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A look at a store: the current version, what the next run would repair, who holds the lock."""
+
+    version: Version | None
+    leftovers: tuple[str, ...]
+    holder: Holder | None
+
+
+class Store:
+    """The store of document `dlm_id` under `home` (see `dlm_home`). Raises StoreError for a wrong id.
+
+    Reading never creates anything, and may be done from any thread; `recover` and `commit` need the lock
+    and belong to one thread. `clock` gives seconds since the epoch.
+    """
+
+    def __init__(self, home: Path, dlm_id: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._layout = Layout.of(home, dlm_id)
+        self._clock = clock
+        self._checker = Checker()
+        self._cache: dict[Path, tuple[_Signature, object]] = {}
+
+    @property
+    def root(self) -> Path:
+        return self._layout.root
+
+    @property
+    def dlm_id(self) -> str:
+        return self._layout.dlm_id
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    def exists(self) -> bool:
+        """Whether there is such a store, by whichever tool."""
+        with reported("read the store", self.root):
+            return disk.is_folder(self.root)
+
+    # --- reading
+
+    def current(self) -> Version | None:
+        """The version that answers questions, None while there is none."""
+        with reported("read the current version", self._layout.current):
+            return versions.current(self._layout)
+
+    def versions(self) -> tuple[Version, ...]:
+        """All version folders, ascending; whether they are complete is judged by `recover` and `inspect`."""
+        with reported("list the versions", self._layout.versions):
+            return tuple(Version(n, self._layout.version(n)) for n in versions.numbers(self._layout))
+
+    def record(self, number: int) -> VersionRecord | None:
+        """How version `number` came to be, and its ledger; None for another tool's version. Cached."""
+        path = self._layout.record(number)
+        return self._cached(path, lambda: versions.read_record(self._layout, number))
+
+    def ledger(self) -> Ledger | None:
+        """What the current version knows; None without a version, or when another tool made it. Cached."""
+        now = self.current()
+        record = self.record(now.number) if now else None
+        return record.ledger if record else None
+
+    def manifest(self) -> Manifest | None:
+        """The manifest, None when there is none. Raises StoreError when damaged or of a newer dlm. Cached."""
+        found = self._cached(self._layout.manifest, lambda: manifest.load(self._layout))
+        return found.manifest if found else None
+
+    def replay(self) -> Replay:
+        """The remembered sections: `ids()` is cheap, `read()` unpacks all of them."""
+        return Replay(self._layout.replay)
+
+    def training_state(self, version: Version) -> bytes | None:
+        """The bytes of the version's `training_state.pt` if they match their digest; load them weights-only."""
+        with reported("read the training state", version.path):
+            return versions.read_training_state(version)
+
+    def dlm_lock(self) -> Mapping[str, Any] | None:
+        """The values of `dlm.lock`, None when missing or unreadable."""
+        with reported("read dlm.lock", self._layout.dlm_lock):
+            return dlm_lock.read_dlm_lock(self._layout)
+
+    def journal(self) -> tuple[JournalEntry, ...]:
+        """What happened in this store, oldest first."""
+        with reported("read the journal", self._layout.journal):
+            return journal.read(self._layout.journal)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock, None when nobody does."""
+        with reported("read the lock", self._layout.lock):
+            return lock.holder(self._layout, self._clock)
+
+    def inspect(self) -> Inspection:
+        """Everything that is not as it should be, without touching it."""
+        with reported("look at the store", self.root):
+            left = recovery.leftovers(self._layout, self._checker, self._clock())
+            return Inspection(versions.current(self._layout), left, lock.holder(self._layout, self._clock))
+
+    # --- writing
+
+    def try_lock(self) -> Held | Holder:
+        """Takes the lock at once, or says who holds it. Creates the store's folder."""
+        return lock.try_acquire(self._layout, self._clock)
+
+    def unlock(self) -> str:
+        """Removes a dead holder's lock, never a living one's. Says what it did, or why not."""
+        return lock.unlock(self._layout, self._clock)
+
+    def recover(self, held: Held) -> tuple[str, ...]:
+        """Repairs what crashes left; called at the begin of each run. Returns sentences, none when sound."""
+        held.check()
+        with reported("repair the store", self.root):
+            return recovery.recover(self._layout, self._checker, self._clock())
+
+    def commit(self, held: Held, what: Commit) -> Version:
+        """Commits a run as the next version and makes it current. Raises StoreError, then nothing changed."""
+        return committing.commit(self._layout, held, what)
+
+    def note(self, entry: JournalEntry) -> None:
+        """Adds to the journal what no commit tells: a run that started, failed or was cancelled."""
+        if disk.is_folder(self._layout.ours):
+            with reported("write the journal", self._layout.journal):
+                journal.append(self._layout.journal, entry)
+
+    def _cached(self, path: Path, load: Callable[[], Value | None]) -> Value | None:
+        with reported("read the store", path):
+            found = disk.facts(path)
+            if found is None:
+                return None
+            signature = (found.st_mtime_ns, found.st_size, found.st_ino)
+            known = self._cache.get(path)
+            if known is None or known[0] != signature:
+                known = (signature, load())
+                self._cache[path] = known
+            return known[1]  # type: ignore[return-value]  # what `load` returned for this path
+
+
+__all__ = ["Inspection", "Store", "StoreError"]
