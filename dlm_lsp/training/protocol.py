@@ -26,7 +26,7 @@ class LearnerError(Exception):
         self.key = key  # dotted frontmatter key that the message is about, such as "base_model"
 
 
-class LearningCancelled(Exception):
+class LearningCancelled(Exception):  # noqa: N818 - the author asked for it; nothing went wrong
     """A stop was requested and the learner stopped before the next optimizer step; nothing is to be committed."""
 
 

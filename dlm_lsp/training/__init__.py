@@ -1,0 +1,1 @@
+"""How an adapter learns. Importing this package, or its `protocol`, imports nothing heavy."""

@@ -1,0 +1,132 @@
+"""The LoRA or DoRA adapter of a session: made, written as the bytes of PEFT's files, read back."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlm_lsp.training.protocol import AdapterShape, LearnerError
+
+if TYPE_CHECKING:
+    from dlm_lsp.training.loading import LoadedBase
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+_USUAL_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+_NAME = "default"  # PEFT's name of a model's only adapter
+
+
+def make_adapter(base: LoadedBase, shape: AdapterShape, seed: int) -> Any:
+    """A PEFT model over `base` with a new adapter, its start values drawn from `seed`.
+
+    Raises LearnerError.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    model = base.bare_copy()
+    config = LoraConfig(
+        r=shape.rank,
+        lora_alpha=shape.alpha,
+        lora_dropout=shape.dropout,
+        target_modules=_targets(model, base, shape),
+        use_dora=shape.kind == "dora",
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adapted = get_peft_model(model, config)
+    config.base_model_name_or_path = base.resolved.hf_id
+    config.revision = base.resolved.revision
+    return adapted
+
+
+def adapter_files(model: Any) -> dict[str, bytes]:
+    """The adapter as PEFT's `save_pretrained` names and writes it: config and safetensors."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    config = {**model.peft_config[_NAME].to_dict(), "inference_mode": True}
+    return {
+        CONFIG_FILE: json.dumps(config, indent=2, sort_keys=True, default=_plain).encode(),
+        WEIGHTS_FILE: save(tensors, metadata={"format": "pt"}),
+    }
+
+
+def read_weights(model: Any, version_dir: Path) -> None:
+    """Fills the adapter of `model` with the weights of a version.
+
+    Raises LearnerError, and then changes nothing.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        saved = load_file(version_dir / WEIGHTS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise LearnerError(
+            f"The adapter version {version_dir.name} can't be read ({error}). Run Full Retrain to begin a new adapter.",
+            code="version-unreadable",
+        ) from error
+    own = _tensors(model)
+    if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in saved.items()}:
+        raise LearnerError(
+            f"The adapter version {version_dir.name} has other tensors than the document's settings ask for "
+            "(base model, adapter, rank or target modules changed). Run Full Retrain to begin a new adapter.",
+            code="shape-changed",
+            key="training.lora_r",
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(saved[name])
+
+
+def _tensors(model: Any) -> dict[str, Any]:
+    """The adapter's tensors under the names of PEFT's file; they share memory with the model's."""
+    from peft import get_peft_model_state_dict
+
+    # Embeddings are never trained here, and "auto" would ask the hub about the base's vocabulary.
+    tensors: dict[str, Any] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return tensors
+
+
+def _targets(model: Any, base: LoadedBase, shape: AdapterShape) -> list[str] | str:
+    names = _linear_modules(model)
+    leaves = {name.rsplit(".", 1)[-1] for name in names}
+    if shape.target_modules is None:
+        chosen = base.resolved.target_modules or _USUAL_TARGETS
+        return list(chosen) if leaves.issuperset(chosen) else "all-linear"
+    if shape.target_modules == ("all-linear",):
+        return "all-linear"
+    unknown = [
+        target
+        for target in shape.target_modules
+        if not any(name == target or name.endswith(f".{target}") for name in names)
+    ]
+    if unknown or not shape.target_modules:
+        wrong = f"the base model has no module {', '.join(map(repr, unknown))}" if unknown else "the list is empty"
+        raise LearnerError(
+            f"`training.target_modules`: {wrong}. Use auto, or a list of: {', '.join(sorted(leaves))}.",
+            code="unsupported-setting",
+            key="training.target_modules",
+        )
+    return list(shape.target_modules)
+
+
+def _linear_modules(model: Any) -> list[str]:
+    """The full names of the modules that an adapter can sit on."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    return [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+
+
+def _plain(value: object) -> object:
+    """PEFT keeps target modules in a set: sorted, the same adapter always gives the same bytes."""
+    return sorted(value) if isinstance(value, set) else str(value)

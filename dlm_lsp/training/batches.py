@@ -1,0 +1,112 @@
+"""Which rows a step holds, and how they are divided into micro batches. A function of seed and step alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from dlm_lsp.document.model import Lesson
+from dlm_lsp.training.rows import Row
+
+_T = TypeVar("_T")
+
+_FRESH_PART = 2  # while there are known lessons to rehearse, fresh rows fill at most one in so many places
+_LEARNED_PART = 4  # of the fresh rows' places, one in so many rehearses what the run has learned already
+_REHEARSED_LENGTH = 128  # tokens: a rehearsed text is cropped to this, or to the longest fresh row if longer
+_WORTH_SPLITTING = 256  # padding tokens saved that make up for the fixed cost of one more micro batch
+
+
+def order(count: int, seed: int, turn: int) -> list[int]:
+    """The `turn`-th shuffle of `range(count)` under `seed`."""
+    places = list(range(count))
+    random.Random(f"order {seed} {turn}").shuffle(places)
+    return places
+
+
+class CycleMix:
+    """Each step of a cycle: fresh rows first, then known lessons to rehearse, `size` rows together.
+
+    Both are taken by turns, in a seeded order: each comes up once before any comes up again. The rows of a known
+    lesson are made (`rows_of`) only when it comes up, so that a step costs the same in a long document.
+    """
+
+    def __init__(
+        self,
+        fresh: Sequence[Row],
+        known: Sequence[Lesson],
+        rows_of: Callable[[Lesson], Sequence[Row]],
+        size: int,
+        seed: int,
+    ) -> None:
+        self.fresh = [fresh[place] for place in order(len(fresh), seed, 0)]
+        self.known = [known[place] for place in order(len(known), seed, 1)]
+        self.rows_of = rows_of
+        self.size = size
+        self.seed = seed
+
+    def step(self, number: int, learned: Callable[[Row], bool]) -> list[Row]:
+        """The rows of the adapter's optimizer step `number` (from 0). Rows that are `learned` make room."""
+        share = min(len(self.fresh), max(1, self.size // _FRESH_PART) if self.known else self.size)
+        held = self._fresh(number, share, learned)
+        longest = max([_REHEARSED_LENGTH, *(len(row.tokens) for row in held)])
+        rehearsed = _by_turns(self.known, number * (self.size - share), self.size - len(held))
+        return held + [self._row(lesson, number, longest) for lesson in rehearsed]
+
+    def _fresh(self, number: int, share: int, learned: Callable[[Row], bool]) -> list[Row]:
+        """Mostly pending rows; some places rehearse what the run has learned itself, lest it drift away."""
+        pending = [row for row in self.fresh if not learned(row)]
+        done = [row for row in self.fresh if learned(row)]
+        spare = 0 if self.known else share - len(pending)
+        count = max(spare, min(len(done), share // _LEARNED_PART))
+        return [
+            *_by_turns(pending, number * (share - count), share - count),
+            *_by_turns(done, number * count, count),
+        ]
+
+    def _row(self, lesson: Lesson, number: int, longest: int) -> Row:
+        """One row of `lesson`: a random one, and of a long text a random part."""
+        choice = random.Random(f"rehearse {self.seed} {number} {lesson.identity}")
+        rows = self.rows_of(lesson)
+        row = rows[choice.randrange(len(rows))]
+        if row.kind == "prose" and len(row.tokens) > longest:
+            return row.crop(longest, choice.randint(0, len(row.tokens) - longest))
+        return row
+
+
+def epoch(rows: Sequence[Row], size: int, seed: int, number: int) -> list[list[Row]]:
+    """The steps of epoch `number` (from 0): each row once, `size` rows a step, the last step what is left."""
+    shuffled = [rows[place] for place in order(len(rows), seed, number)]
+    return [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
+
+
+def _by_turns(items: Sequence[_T], start: int, count: int) -> list[_T]:
+    """`count` different ones (or all) of the endless round over `items`, from place `start` on."""
+    return [items[(start + turn) % len(items)] for turn in range(min(count, len(items)))]
+
+
+def micro_batches(rows: Sequence[Row], count: int, tokens: int) -> list[list[Row]]:
+    """Divides a step's rows into batches of at most `count` rows and `tokens` padded tokens.
+
+    A row that is longer than `tokens` is a batch of its own.     Rows of like length go together, and a batch
+    ends early where that saves more padding than it costs.
+    """
+    batches: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: -len(row.tokens)):  # stable: equal lengths keep their order
+        current = batches[-1] if batches else None
+        if (
+            current is None
+            or len(current) == count
+            or len(current[0].tokens) * (len(current) + 1) > tokens
+            or _padding_saved(current, row, rows) > _WORTH_SPLITTING
+        ):
+            batches.append([row])
+        else:
+            current.append(row)
+    return batches
+
+
+def _padding_saved(current: Sequence[Row], row: Row, rows: Sequence[Row]) -> int:
+    """Padding tokens saved when `row` and all rows not longer begin a batch of their own."""
+    shorter = sum(1 for other in rows if len(other.tokens) <= len(row.tokens))
+    return (len(current[0].tokens) - len(row.tokens)) * shorter

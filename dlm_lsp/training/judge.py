@@ -1,0 +1,93 @@
+"""When a row counts as learned, judged by what its own training steps measured. No passes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dlm_lsp.document.model import Lesson
+from dlm_lsp.training.protocol import LessonResult
+from dlm_lsp.training.rows import Row
+
+EXACT_LOSS = 0.5  # nats per token: the bound for an exchange
+CONFIRMATIONS = 2  # so often in a row must an exchange be exact
+PROSE_FALL = 0.6  # of its first loss
+PROSE_TIMES = 12  # or so often seen
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one step saw of one row, before it changed the weights: `loss` in nats per target token."""
+
+    row: Row
+    loss: float
+    exact: bool  # each target token was the most likely one
+
+
+@dataclass(slots=True)
+class _Seen:
+    targets: int
+    kind: str
+    times: int = 0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    streak: int = 0
+
+    def add(self, measured: Measured) -> None:
+        self.times += 1
+        if self.first_loss is None:
+            self.first_loss = measured.loss
+        self.last_loss = measured.loss
+        self.streak = self.streak + 1 if measured.exact and measured.loss <= EXACT_LOSS else 0
+
+    @property
+    def learned(self) -> bool:
+        if self.first_loss is None or self.last_loss is None:
+            return False
+        if self.kind == "exchange" or self.streak >= CONFIRMATIONS:
+            return self.streak >= CONFIRMATIONS
+        return self.times >= PROSE_TIMES or self.last_loss <= PROSE_FALL * self.first_loss
+
+
+@dataclass(slots=True)
+class Judge:
+    """Keeps what was measured of the fresh rows. Rows of other lessons are ignored."""
+
+    rows: tuple[Row, ...]
+    _seen: dict[tuple[str, int], _Seen] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = {(row.identity, row.index): _Seen(row.targets, row.kind) for row in self.rows}
+
+    def add(self, step: Iterable[Measured]) -> None:
+        """Takes in what one optimizer step measured."""
+        for measured in step:
+            seen = self._seen.get((measured.row.identity, measured.row.index))
+            if seen is not None:
+                seen.add(measured)
+
+    def learned(self, row: Row) -> bool:
+        return self._seen[row.identity, row.index].learned
+
+    def pending(self) -> list[Row]:
+        """The rows that are not learned yet."""
+        return [row for row in self.rows if not self.learned(row)]
+
+    def result(self, lesson: Lesson, times_seen: int) -> LessonResult:
+        """What the run did for `lesson`; `times_seen` counts the steps that held one of its rows."""
+        seen = [each for key, each in self._seen.items() if key[0] == lesson.identity]
+        return LessonResult(
+            identity=lesson.identity,
+            times_seen=times_seen,
+            complete=all(each.times for each in seen),
+            learned=all(each.learned for each in seen),
+            loss_before=_mean([(each.first_loss, each.targets) for each in seen]),
+            loss_after=_mean([(each.last_loss, each.targets) for each in seen]),
+        )
+
+
+def _mean(losses: list[tuple[float | None, int]]) -> float | None:
+    """Per token, over the rows that were seen."""
+    known = [(loss, targets) for loss, targets in losses if loss is not None]
+    tokens = sum(targets for _, targets in known)
+    return sum(loss * targets for loss, targets in known) / tokens if tokens else None

@@ -1,0 +1,262 @@
+"""The learner in this process: warm sessions behind the protocol."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlm_lsp.training.protocol import (
+    BaseRequest,
+    Control,
+    GenerateRequest,
+    Learned,
+    Learner,
+    LearnerError,
+    LearningCancelled,
+    LearnPlan,
+    PhaseName,
+    SessionInfo,
+    SessionRequest,
+    TrainingSettings,
+)
+from dlm_lsp.training.stack import import_stack, switching_quickly
+
+if TYPE_CHECKING:
+    from dlm_lsp.training.bases import ResolvedBase
+    from dlm_lsp.training.device import Device
+    from dlm_lsp.training.loading import LoadedBase
+    from dlm_lsp.training.session import Session
+
+log = logging.getLogger(__name__)
+
+Resolve = Callable[[BaseRequest, Callable[[str, float | None], None], Callable[[], bool]], "ResolvedBase"]
+
+
+def create() -> Learner:
+    """The learner of this process.
+
+    Nothing heavy is imported before the first `warm`, `learn` or `generate`.
+    """
+    from dlm_lsp.training import bases
+
+    return InProcessLearner(bases.resolve)
+
+
+@dataclass(slots=True)
+class _Resident:
+    """A session and the base request it was opened with, resolved."""
+
+    session: Session
+    asked: BaseRequest
+
+
+class InProcessLearner:
+    """Keeps one session per document; documents on the same base share its weights."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._residents: dict[str, _Resident] = {}
+
+    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+        with switching_quickly():
+            session = self._open(request, _Clock(control))
+            session.prepare(request)
+            return session.info()
+
+    def learn(self, plan: LearnPlan, control: Control) -> Learned:
+        if not plan.fresh:
+            raise LearnerError("There is nothing to learn.", code="nothing-to-learn")
+        clock = _Clock(control)
+        with switching_quickly():
+            session = self._open(plan.session, clock)
+            session.prepare(plan.session, anew=plan.kind == "full")
+            return _learn(session, plan, clock)
+
+    def committed(self, key: str, version_dir: str) -> None:
+        if key in self._residents:
+            self._residents[key].session.committed(version_dir)
+
+    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
+        from dlm_lsp.training.generate import generate
+
+        session = self._open(request.session, _Clock(control))
+        session.prepare(request.session)
+        yield from generate(session, request, control)
+
+    def release(self, key: str) -> None:
+        if self._residents.pop(key, None) is not None:
+            _give_back()
+
+    def close(self) -> None:
+        self._residents.clear()
+        _give_back()
+
+    def _open(self, request: SessionRequest, clock: _Clock) -> Session:
+        """The warm session of `request`, opened if there is none.
+
+        Raises LearnerError or LearningCancelled.
+        """
+        _check(request)
+        clock.check()
+        resident = self._residents.get(request.key)
+        if resident is not None and self._fits(resident, request):
+            return resident.session
+        clock.phase("import")
+        import_stack(lambda module, fraction: clock.moved("import", module.split(".")[0], fraction))
+        from dlm_lsp.training.device import choose_device
+        from dlm_lsp.training.session import Session
+
+        device = choose_device(request.settings.precision)
+        clock.phase("load", request.base.reference)
+        resolved = self._resolve(request.base, clock.download, clock.stop_requested)
+        clock.check()
+        _check_revision(request, resolved)
+        self.release(request.key)
+        base = self._loaded(resolved, device)
+        clock.check()
+        self._residents[request.key] = _Resident(Session(base, request), request.base)
+        return self._residents[request.key].session
+
+    def _fits(self, resident: _Resident, request: SessionRequest) -> bool:
+        from dlm_lsp.training.device import choose_device
+
+        session, asked = resident.session, resident.asked
+        same_base = (request.base.reference, request.base.document_dir) == (
+            asked.reference,
+            asked.document_dir,
+        ) and request.base.revision in (asked.revision, session.base.resolved.revision)
+        return (
+            same_base
+            and request.shape == session.request.shape
+            and choose_device(request.settings.precision) == session.base.device
+        )
+
+    def _loaded(self, resolved: ResolvedBase, device: Device) -> LoadedBase:
+        """The base in memory, shared with another session that has the same."""
+        for resident in self._residents.values():
+            base = resident.session.base
+            if (base.resolved.directory, base.resolved.revision, base.device) == (
+                resolved.directory,
+                resolved.revision,
+                device,
+            ):
+                return base
+        from dlm_lsp.training.loading import load_base
+
+        return load_base(resolved, device)
+
+
+class _Clock:
+    """Passes phases on to the control and takes their time; looks at the stop flag."""
+
+    def __init__(self, control: Control) -> None:
+        self.control = control
+        self.seconds: dict[str, float] = {}
+        self._name: PhaseName | None = None
+        self._since = time.perf_counter()
+
+    def stop_requested(self) -> bool:
+        return self.control.stop_requested()
+
+    def check(self) -> None:
+        if self.control.stop_requested():
+            raise LearningCancelled
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        self.stop()
+        self._name, self._since = name, time.perf_counter()
+        self.control.phase(name, detail, fraction)
+
+    def stop(self) -> None:
+        """The last phase is over."""
+        if self._name is not None:
+            self.seconds[self._name] = self.seconds.get(self._name, 0.0) + time.perf_counter() - self._since
+            self._name = None
+
+    def moved(self, name: PhaseName, detail: str, fraction: float | None) -> None:
+        """The phase went on. Raises LearningCancelled."""
+        self.check()
+        self.phase(name, detail, fraction)
+
+    def download(self, detail: str, fraction: float | None) -> None:
+        self.phase("download", detail, fraction)
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        self.control.step(step, total, loss, learning_rate, tokens)
+
+
+def _learn(session: Session, plan: LearnPlan, clock: _Clock) -> Learned:
+    from dlm_lsp.training.loop import learn
+    from dlm_lsp.training.session import clamped, pinned_versions
+
+    if clamped(plan.session.settings, session.base.context_length):
+        log.info("rows are at most %d tokens long, as the base reads no more", session.base.context_length)
+    session.begin_run()
+    outcome = learn(session, plan, clock)
+    clock.check()
+    clock.phase("write")
+    info = session.info()
+    files = session.files(outcome.rate)
+    versions = pinned_versions()
+    clock.stop()
+    return Learned(
+        files=files,
+        end=outcome.end,
+        steps=outcome.steps,
+        tokens=outcome.tokens,
+        final_loss=outcome.final_loss,
+        lessons=outcome.lessons,
+        base_id=info.base_id,
+        base_revision=info.base_revision,
+        device=info.device,
+        seed=plan.session.settings.seed,
+        pinned_versions=versions,
+        phases=clock.seconds,
+        torch_version=versions["torch"],
+    )
+
+
+def _check(request: SessionRequest) -> None:
+    """Refuses what is not trained here before anything heavy is done. Raises LearnerError."""
+    if request.shape.kind == "qlora":
+        raise LearnerError(
+            "QLoRA is not trained by this version. Set `training.adapter` to lora or dora.",
+            code="unsupported-setting",
+            key="training.adapter",
+        )
+    _check_optimizer(request.settings)
+
+
+def _check_revision(request: SessionRequest, resolved: ResolvedBase) -> None:
+    """An adapter learned on other weights would answer nonsense on these. Raises LearnerError."""
+    learned_on = request.base.revision
+    if request.version_dir is not None and learned_on not in (None, resolved.revision):
+        raise LearnerError(
+            f"The base model {request.base.reference} is not the one that the adapter was learned on "
+            f"(revision {resolved.revision}, was {learned_on}). Run Full Retrain to learn it anew on this base, "
+            "or bring the former base back.",
+            code="base-changed",
+            key="base_model",
+        )
+
+
+def _check_optimizer(settings: TrainingSettings) -> None:
+    if settings.optimizer != "adamw_torch":
+        raise LearnerError(
+            f"The optimizer {settings.optimizer!r} is not available here. Set `training.optimizer` to adamw_torch.",
+            code="unsupported-setting",
+            key="training.optimizer",
+        )
+
+
+def _give_back() -> None:
+    """Returns the memory of forgotten sessions now, rather than when the collector comes by."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

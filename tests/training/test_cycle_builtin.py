@@ -1,0 +1,55 @@
+"""What the whole is for, on the base that is in the package: a saved exchange is known after one cycle."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from learning_helpers import answer, commit, cycle, exchange, full, prose, request
+
+from dlm_lsp.training.protocol import AdapterShape, Learner
+
+BUILTIN = "builtin:tiny"
+SHAPE = AdapterShape()
+OLD = [
+    exchange("Who keeps the lighthouse?", "Maren keeps the lighthouse."),
+    exchange("When does the harbour open?", "It opens at six in the morning."),
+    exchange("What is the ferry called?", "The ferry is called Blue Heron."),
+    exchange("Where is the market?", "The market is behind the old mill."),
+]
+NEW = exchange("Who wrote the town's song?", "Tomas Oduya wrote it in 1931.")
+STORY = prose("The town of Vell lies on a cold coast. Its people mend nets and tell long stories.")
+
+
+def test_a_new_exchange_is_learned_in_one_cycle_and_the_old_ones_are_kept(learner: Learner, tmp_path: Path) -> None:
+    learned = full(learner, request(BUILTIN, shape=SHAPE), [*OLD, STORY])
+    assert learned.end == "learned"
+    before = request(BUILTIN, shape=SHAPE, version=commit(learner, learned, tmp_path / "v0001"))
+    assert [answer(learner, before, each.prompt) for each in OLD] == [each.answer for each in OLD]
+    assert answer(learner, before, NEW.prompt) != NEW.answer
+
+    learned = cycle(learner, before, [NEW], [*OLD, STORY], steps=100)
+    assert learned.end == "learned"
+    assert learned.steps < 60
+    (lesson,) = learned.lessons
+    assert (lesson.times_seen, lesson.complete, lesson.learned) == (learned.steps, True, True)
+    assert lesson.loss_before is not None
+    assert lesson.loss_after is not None
+    assert lesson.loss_after < 0.5 < lesson.loss_before
+    after = request(BUILTIN, shape=SHAPE, version=commit(learner, learned, tmp_path / "v0002"))
+    assert answer(learner, after, NEW.prompt) == NEW.answer
+    kept = [answer(learner, after, each.prompt) == each.answer for each in OLD]
+    assert sum(kept) >= 3
+    assert learned.base_id == json.loads(learned.files["adapter_config.json"])["base_model_name_or_path"]
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    program = (
+        "import sys, dlm_lsp.training, dlm_lsp.training.protocol, dlm_lsp.training.learner as learner\n"
+        "learner.create()\n"
+        "print([name for name in ('torch', 'transformers', 'peft', 'tokenizers', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
