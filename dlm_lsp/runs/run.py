@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.snapshot import Snapshot, take
-from dlm_lsp.store import Held, Holder, Ledger, Store, StoreError
+from dlm_lsp.store import Held, Holder, JournalEntry, Ledger, Store, StoreError
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -118,7 +119,23 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
         if request.kind == "cycle" and (reason := _nothing_to_learn(request, snapshot)):
             control.tell(events.Skipped, reason=reason)
             return
-        _learn_and_commit(request, snapshot, held, learner, control, clock, began, notes)
+        with _noted_ends(request, clock):
+            _learn_and_commit(request, snapshot, held, learner, control, clock, began, notes)
+
+
+@contextmanager
+def _noted_ends(request: RunRequest, clock: Clock) -> Iterator[None]:
+    """Keeps in the store's journal how a run ended that committed nothing; a commit keeps its own line."""
+    try:
+        yield
+    except LearningCancelled:
+        request.store.note(JournalEntry("cancelled", clock.now(), kind=request.kind))
+        raise
+    except Exception as error:
+        detail = getattr(error, "code", type(error).__name__)
+        with suppress(StoreError):  # what made the run fail may make this fail as well
+            request.store.note(JournalEntry("failed", clock.now(), kind=request.kind, detail=detail))
+        raise
 
 
 def _nothing_to_learn(request: RunRequest, snapshot: Snapshot) -> str | None:
@@ -142,6 +159,7 @@ def _learn_and_commit(
     if not plan.fresh:
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
     started_at = clock.now()
+    request.store.note(JournalEntry("started", started_at, kind=request.kind))
     manifest = request.store.manifest()
     instance = learner()
     learned = instance.learn(plan, control)

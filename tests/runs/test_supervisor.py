@@ -414,3 +414,16 @@ async def test_sourced_files_are_learned_and_what_is_left_out_is_said(desk: Desk
     (folder / "ferry.txt").write_text("The ferry leaves at eight.\n")
     await desk.learn(FERRY, extra)
     assert "eight" in desk.learner.plans[-1].fresh[0].answer
+
+
+async def test_the_journal_keeps_how_each_run_ended_and_no_text(desk: Desk) -> None:
+    await desk.learn(FERRY)
+    await desk.learn(exchange("Does it work?", f"No: {FAIL}."))
+    kept = [(entry.event, entry.version, entry.detail) for entry in desk.store.journal()]
+    assert kept == [
+        ("started", None, ""),
+        ("finished", 1, ""),
+        ("started", None, ""),
+        ("failed", None, "base-missing"),
+    ]
+    assert "ferry" not in desk.store.layout.journal.read_text()
