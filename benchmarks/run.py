@@ -11,7 +11,9 @@ from benchmarks import save_to_version, server_latency
 
 def main() -> None:
     when = datetime.datetime.now(datetime.UTC).date()
-    print(f"{when}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.python_version()}\n")
+    print(
+        f"{when}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.python_version()}\n"
+    )
     print("## From a save to its version\n")
     save_to_version.main()
     print("\n## What the editor feels\n")

@@ -75,9 +75,7 @@ async def measure(folder: Path, count: int) -> None:
     first = await hovers(client, path, asyncio.create_task(client.save(path, text)), 0)
     import random
 
-    later = await hovers(
-        client, path, asyncio.create_task(client.save(path, text + exchange(random.Random(9)))), 0
-    )
+    later = await hovers(client, path, asyncio.create_task(client.save(path, text + exchange(random.Random(9)))), 0)
     rows = []
     for title, values in [
         ("idle", idle["idle"]),

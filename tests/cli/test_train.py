@@ -22,7 +22,7 @@ class Put(http.server.BaseHTTPRequestHandler):
 
     folder: Path
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
         (self.folder / Path(self.path).name).write_bytes(content)
         self.send_response(204)
