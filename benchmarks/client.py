@@ -46,7 +46,10 @@ class Client:
             {
                 "processId": os.getpid(),
                 "rootUri": None,
-                "capabilities": {"window": {"workDoneProgress": True}},
+                "capabilities": {
+                    "window": {"workDoneProgress": True},
+                    "experimental": {"dlm": {"trainingStatus": True}},
+                },
                 "initializationOptions": {"debounceMs": 0, "warmOnOpen": warm},
             },
         )

@@ -1,0 +1,235 @@
+"""The language server: which handler answers what. Each hands over at once; nothing is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInternalError
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import default_converter
+
+from dlm_lsp import __version__
+from dlm_lsp.runs.clock import Clock, SystemClock
+from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server.capabilities import ClientFeatures, features_of
+from dlm_lsp.server.commands import Command, Commands
+from dlm_lsp.server.configuration import Configuration
+from dlm_lsp.server.convert import encoding_of
+from dlm_lsp.server.documents import Documents
+from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, STOP_DEADLINE, Lifecycle
+from dlm_lsp.server.notifications import Notifications
+from dlm_lsp.server.outbox import Outbox
+from dlm_lsp.server.presenter import Presenter
+from dlm_lsp.server.progress import ProgressReporter
+from dlm_lsp.server.protocol import DlmProtocol
+from dlm_lsp.server.settings import ServerSettings
+from dlm_lsp.server.stdio import Sink
+from dlm_lsp.server.sync import Sync
+from dlm_lsp.server.views import Views
+from dlm_lsp.training.protocol import Learner
+
+log = logging.getLogger(__name__)
+
+WAIT_FOR_IDLE = "dlm/waitForIdle"
+
+# How long the client may take to answer what it can answer without its user (seconds).
+_ANSWER = 10.0
+_QUESTION = types.WINDOW_SHOW_MESSAGE_REQUEST
+
+
+class DlmServer(LanguageServer):
+    """Owns one of each part, and wires them. The handlers are in `create_server`."""
+
+    protocol: DlmProtocol
+
+    def __init__(self, learner: Callable[[], Learner], clock: Clock) -> None:
+        super().__init__(
+            "dlm-lsp",
+            __version__,
+            protocol_cls=DlmProtocol,
+            converter_factory=default_converter,
+            text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+        )
+        self.declared = ClientFeatures()
+        self.lifecycle = Lifecycle()
+        self.documents = Documents()
+        self.supervisor = Supervisor(learner=learner, settings=RunSettings(), clock=clock)
+        self.outbox = Outbox(self.protocol.notify, self._backlog, clock)
+        self.configuration = Configuration(self.ask, self._features, self._configured)
+        self.reporter = ProgressReporter(self.outbox, self.ask, lambda: self.declared.progress)
+        self.presenter = Presenter(
+            self.supervisor,
+            self.documents,
+            self.outbox,
+            self.reporter,
+            Notifications(self.outbox, self._features),
+            self._features,
+            lambda: self.spawn(self._refresh_lenses()),
+        )
+        self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
+        self.views = Views(self.supervisor, self.documents, self.sync)
+        self.commands = Commands(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
+        self.supervisor.subscribe(self.presenter.on)
+        self.process_watch: Callable[[int], None] = lambda pid: None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sink: Sink | None = None
+
+    def connect(self, sink: Sink) -> None:
+        """From here on messages go to `sink`."""
+        self._sink = sink
+        self.protocol.set_writer(sink)
+
+    async def ask(self, method: str, params: Any) -> Any:
+        """A request to the client. Raises its refusal, or TimeoutError; a person may take any time."""
+        patience = None if method == _QUESTION else _ANSWER
+        return await self.protocol.ask(method, params, patience)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Lets `work` go on beside; keeps it from being collected."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> bool:
+        """Stops training, and ends what is shown of it; True if the worker stopped in time."""
+        stopped = await self.supervisor.shutdown(STOP_DEADLINE)
+        self.reporter.close()
+        return stopped
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """pygls would show a popup. An author can do nothing about it; the log tells whoever can."""
+        if isinstance(error, JsonRpcException) and not isinstance(error, JsonRpcInternalError):
+            log.info("refused a request: %s", error)  # its sender has the answer
+            return
+        log.error("%s: %s", getattr(source, "__name__", source), error, exc_info=True)
+
+    def _features(self) -> ClientFeatures:
+        return self.declared
+
+    def _backlog(self) -> int:
+        return self._sink.backlog if self._sink is not None else 0
+
+    def _configured(self, settings: ServerSettings) -> None:
+        logging.getLogger("dlm_lsp").setLevel(settings.log_level.upper())
+        self.supervisor.configure(settings.run)
+        self.presenter.warn(settings.warnings)
+
+    async def _refresh_lenses(self) -> None:
+        try:
+            await self.ask(types.WORKSPACE_CODE_LENS_REFRESH, None)
+        except Exception as error:
+            log.debug("the client refused to refresh its lenses: %s", error)
+
+
+def create_server(*, learner: Callable[[], Learner], clock: Clock | None = None) -> DlmServer:
+    """A server that is not connected yet. `learner` is called on the worker's thread, at first need."""
+    server = DlmServer(learner, clock or SystemClock())
+    _register_life(server)
+    _register_texts(server)
+    _register_views(server)
+    _register_commands(server)
+    return server
+
+
+def _register_life(server: DlmServer) -> None:
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        server.declared = server.views.features = features_of(params.capabilities)
+        server.documents.encoding = encoding_of(server.workspace.position_encoding)
+        server.supervisor.start(asyncio.get_running_loop())
+        server.configuration.initialize(params.initialization_options)
+        if params.process_id is not None:
+            server.process_watch(params.process_id)
+
+    @server.feature(types.INITIALIZED)
+    async def initialized(params: types.InitializedParams) -> None:
+        server.presenter.health()
+        await server.configuration.initialized()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
+    async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
+        await server.configuration.did_change(params.settings)
+
+    @server.feature(types.SHUTDOWN)
+    async def shutdown(params: None) -> None:
+        await server.stop()
+
+    @server.feature(types.EXIT)
+    def leave(params: None) -> None:
+        orderly = server.protocol.shut_down
+        server.lifecycle.end(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "exit")
+
+    @server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
+    def cancel(params: types.WorkDoneProgressCancelParams) -> None:
+        if (path := server.reporter.path_of(params.token)) is not None:
+            log.info("%s", server.supervisor.cancel(path))
+
+
+def _register_texts(server: DlmServer) -> None:
+    documents, sync = server.documents, server.sync
+
+    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
+    def did_open(params: types.DidOpenTextDocumentParams) -> None:
+        item = params.text_document
+        sync.opened(documents.open(item.uri, item.text, item.version))
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def did_change(params: types.DidChangeTextDocumentParams) -> None:
+        item = params.text_document
+        if document := documents.change(item.uri, item.version, params.content_changes):
+            sync.changed(document)
+
+    @server.feature(types.TEXT_DOCUMENT_WILL_SAVE)
+    def will_save(params: types.WillSaveTextDocumentParams) -> None:
+        documents.will_save(params.text_document.uri, params.reason)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE, types.SaveOptions(include_text=True))
+    def did_save(params: types.DidSaveTextDocumentParams) -> None:
+        if saved := documents.save(params.text_document.uri, params.text):
+            document, reason = saved
+            sync.saved(document, params.text, reason)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def did_close(params: types.DidCloseTextDocumentParams) -> None:
+        if document := documents.close(params.text_document.uri):
+            sync.closed(document)
+            server.outbox.clear_diagnostics(document.uri)
+
+
+def _register_views(server: DlmServer) -> None:
+    views = server.views
+
+    @server.feature(types.TEXT_DOCUMENT_HOVER)
+    def hover(params: types.HoverParams) -> types.Hover | None:
+        return views.hover(params)
+
+    @server.feature(types.TEXT_DOCUMENT_CODE_LENS, types.CodeLensOptions(resolve_provider=False))
+    def code_lenses(params: types.CodeLensParams) -> list[types.CodeLens]:
+        return views.code_lenses(params)
+
+    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.Source]
+
+    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
+    def code_actions(params: types.CodeActionParams) -> list[types.CodeAction]:
+        return views.code_actions(params)
+
+    @server.feature(WAIT_FOR_IDLE)
+    async def wait_for_idle(params: Any) -> dict[str, Any] | None:
+        return await views.wait_for_idle(params)
+
+
+def _register_commands(server: DlmServer) -> None:
+    for command in Command:
+        server.command(command.value)(_handler(server, command))
+
+
+def _handler(server: DlmServer, command: Command) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def handle(*arguments: Any) -> dict[str, Any]:
+        return await server.commands.run(command, arguments)
+
+    return handle

@@ -1,0 +1,48 @@
+"""What the client declared to understand: nothing that it did not declare is ever sent to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lsprotocol import types
+from pygls.capabilities import get_capability
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFeatures:
+    """The declared capabilities that this server asks about. Experimental ones are in docs/protocol.md."""
+
+    progress: bool = False
+    configuration: bool = False
+    register_configuration: bool = False
+    lens_refresh: bool = False
+    related_information: bool = False
+    markdown_hover: bool = False
+    server_status: bool = False
+    training_status: bool = False
+    training_progress: bool = False
+
+
+def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
+    """Reads them once, at initialize."""
+    formats = get_capability(capabilities, "text_document.hover.content_format") or ()
+    experimental = _table(capabilities.experimental)
+    ours = _table(experimental.get("dlm"))
+    return ClientFeatures(
+        progress=bool(get_capability(capabilities, "window.work_done_progress")),
+        configuration=bool(get_capability(capabilities, "workspace.configuration")),
+        register_configuration=bool(
+            get_capability(capabilities, "workspace.did_change_configuration.dynamic_registration")
+        ),
+        lens_refresh=bool(get_capability(capabilities, "workspace.code_lens.refresh_support")),
+        related_information=bool(get_capability(capabilities, "text_document.publish_diagnostics.related_information")),
+        markdown_hover=types.MarkupKind.Markdown in formats,
+        server_status=experimental.get("serverStatusNotification") is True,
+        training_status=ours.get("trainingStatus") is True,
+        training_progress=ours.get("trainingProgress") is True,
+    )
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,95 @@
+"""Which problems a document shows: its own, and what its status says about learning. Pure."""
+
+from __future__ import annotations
+
+from dlm_lsp.document import Document, Position, Problem, Range, Severity
+from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState, SectionStatus
+from dlm_lsp.runs.telling import section_sentence
+from dlm_lsp.server import wording
+
+# The codes of what is said about learning; the document's own problems have theirs (docs/format.md).
+CODES = {
+    "not-learned": (Severity.HINT, "A section is new or changed, and no committed version has learned it."),
+    "partly-learned": (Severity.INFORMATION, "A run's step cap came before all of a section was learned."),
+    "not-trained": (Severity.INFORMATION, "A section is of a kind that is not trained on save."),
+    "no-new-content": (Severity.INFORMATION, "The last save held nothing new: no run was made."),
+    "saved-not-trained": (Severity.INFORMATION, "The last save was not trained, and why."),
+    "store-locked": (Severity.WARNING, "Another process holds the store; the run begins when it is free."),
+    "run-failed": (Severity.ERROR, "The last run failed; the version before it stays current."),
+}
+
+
+def problems(document: Document, status: DocumentStatus) -> list[Problem]:
+    """All problems of `document` with this status, in the order of the text."""
+    places = _Places(document)
+    found = [*document.problems, *_of_runs(places, status)]
+    for section in status.sections:
+        if (problem := _of_section(places, section)) is not None:
+            found.append(problem)
+    return sorted(found, key=lambda problem: problem.range.start)
+
+
+class _Places:
+    """Where in a document something is to be said."""
+
+    def __init__(self, document: Document) -> None:
+        self._keys = document.keys
+        self._lines = document.text.split("\n")
+
+    def line(self, number: int) -> Range:
+        length = len(self._lines[number]) if number < len(self._lines) else 0
+        return Range(Position(number, 0), Position(number, length))
+
+    def head(self, section: Range) -> Range:
+        """A section's first line only: a mark over all of it would be noise."""
+        return Range(section.start, max(section.start, self.line(section.start.line).end))
+
+    def key(self, dotted: str) -> Range:
+        """A frontmatter key with its value, its nearest parent that is written, or the first line."""
+        path = tuple(dotted.split("."))
+        while path:
+            if place := self._keys.get(path):
+                return Range(place.key.start, place.value.end)
+            path = path[:-1]
+        return self.line(0)
+
+
+def _of_section(places: _Places, section: SectionStatus) -> Problem | None:
+    place = places.head(section.range)
+    match section.state:
+        case SectionState.NEW:
+            return _problem("not-learned", "Not learned yet: this section is new.", place)
+        case SectionState.CHANGED:
+            return _problem("not-learned", "Not learned yet: this section changed.", place)
+        case SectionState.WAITING:
+            return _problem("not-learned", "Not learned yet: the queued run learns it.", place)
+        case SectionState.LEARNING:
+            return _problem("not-learned", "Not learned yet: it is being learned now.", place)
+        case SectionState.PARTLY:
+            return _problem("partly-learned", wording.sentence(section_sentence(section)), place)
+        case SectionState.UNTRAINED:
+            return _problem("not-trained", wording.sentence(section_sentence(section)), place)
+        case _:
+            return None
+
+
+def _of_runs(places: _Places, status: DocumentStatus) -> list[Problem]:
+    found = []
+    if status.lock is not None and status.state is RunState.WAITING:
+        message = (
+            f"The store is {wording.lock(status.lock)}. Training begins by itself when it is free. "
+            "If that process is dead, run Unlock."
+        )
+        found.append(_problem("store-locked", message, places.key("dlm_id")))
+    last = status.last
+    if last is not None and last.outcome == "failed":
+        found.append(_problem("run-failed", last.message, places.key(last.key or "")))
+    elif last is not None and last.outcome == "skipped" and status.run is None:
+        found.append(_problem("no-new-content", last.message, places.line(0)))
+    if status.note:
+        found.append(_problem("saved-not-trained", wording.sentence(status.note), places.line(0)))
+    return found
+
+
+def _problem(code: str, message: str, place: Range) -> Problem:
+    return Problem(code, CODES[code][0], message, place)

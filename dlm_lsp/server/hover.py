@@ -1,0 +1,131 @@
+"""What hover says at a place: a document's status, a section's state, a key's meaning, a base's facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dlm_lsp.document import Document, Position, Range
+from dlm_lsp.document.keys import KeyInfo
+from dlm_lsp.document.model import KeyPath
+from dlm_lsp.runs.status import DocumentStatus, SectionStatus
+from dlm_lsp.runs.telling import headline, section_sentence
+from dlm_lsp.server import wording
+from dlm_lsp.training.bases import BaseFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where facts come from: both are quick, and need neither network nor a training library."""
+
+    key: Callable[[KeyPath], KeyInfo | None]
+    base: Callable[[str], BaseFacts | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """Markdown, and the range it is about."""
+
+    markdown: str
+    range: Range
+
+
+def hover(document: Document, status: DocumentStatus, place: Position, lookup: Lookup) -> Hover | None:
+    """What there is to say at `place`; None where there is nothing."""
+    frontmatter = document.frontmatter_range
+    if frontmatter is not None and frontmatter.start <= place <= frontmatter.end:
+        return _of_key(document, status, place, lookup) or Hover(document_markdown(status), frontmatter)
+    for section in status.sections:
+        if section.range.start.line <= place.line and place <= section.range.end:
+            return Hover(section_markdown(section), section.range)
+    return None
+
+
+def plain(markdown: str) -> str:
+    """The same without marks, for clients that show plain text only."""
+    return re.sub(r"[*`]", "", markdown)
+
+
+def document_markdown(status: DocumentStatus) -> str:
+    """The whole status of a document."""
+    rows = [f"**{headline(status)}**"]
+    if status.version is not None:
+        facts = [f"Version {wording.version(status.version)}"]
+        if status.version_at:
+            facts.append(wording.moment(status.version_at))
+        if status.version_steps is not None:
+            facts.append(wording.count(status.version_steps, "step"))
+        if status.version_loss is not None:
+            facts.append(f"loss {status.version_loss:.2f}")
+        rows.append(" · ".join(facts))
+    if status.pending:
+        rows.append(f"To learn: {wording.count(len(status.pending), 'section')}")
+    if status.removed:
+        rows.append(f"Learned, but no longer in the document: {wording.count(status.removed, 'lesson')}")
+    if status.last is not None:
+        rows.append(f"Last run: {status.last.message}")
+        rows.extend(status.last.notes)
+    if status.note:
+        rows.append(status.note)
+    if status.base:
+        rows.append(f"Base: `{status.base}`")
+    if status.device:
+        rows.append(f"Device: {status.device}")
+    if status.warm:
+        rows.append("The model is in memory.")
+    return "  \n".join(rows)
+
+
+def section_markdown(section: SectionStatus) -> str:
+    """A section's kind, id and state."""
+    return f"**{section.kind}** `{section.section_id}`  \n{wording.sentence(section_sentence(section))}"
+
+
+def base_rows(base: BaseFacts) -> list[str]:
+    """What is known of a base, row by row."""
+    facts = [f"`{base.hf_id}`"]
+    if base.parameters is not None:
+        facts.append(f"{_rounded(base.parameters)} parameters")
+    if base.context_length is not None:
+        facts.append(f"context {base.context_length:,} tokens")
+    if base.modality != "text":
+        facts.append(base.modality)
+    if base.license:
+        name = f"[{base.license}]({base.license_url})" if base.license_url else base.license
+        facts.append(f"licence {name}{' (to be accepted on the hub)' if base.gated else ''}")
+    where = "on this machine" if base.directory is not None else "downloaded at the first run"
+    rows = [" · ".join([*facts, where])]
+    if base.obstacle:
+        rows.append(base.obstacle)
+    return rows
+
+
+def _rounded(parameters: int) -> str:
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if parameters >= size:
+            return f"{parameters / size:.3g} {letter}"
+    return str(parameters)
+
+
+def _of_key(document: Document, status: DocumentStatus, place: Position, lookup: Lookup) -> Hover | None:
+    """The deepest key whose name or scalar value is at `place`."""
+    found: KeyPath | None = None
+    for path, places in document.keys.items():
+        inside = places.key.start <= place <= places.value.end
+        if inside and place.line in (places.key.start.line, places.value.end.line):
+            found = path if found is None or len(path) >= len(found) else found
+    if found is None:
+        return None
+    places = document.keys[found]
+    whole = Range(places.key.start, max(places.key.end, places.value.end))
+    info = lookup.key(found)
+    dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found).lstrip(".")
+    rows = [f"**`{dotted}`**"]
+    if info is not None:
+        rows.append(info.meaning)
+        default = "required" if info.required else f"default `{info.default}`" if info.default else ""
+        rows.append(" · ".join(fact for fact in (info.expected, default) if fact))
+    if found == ("base_model",) and status.base and (base := lookup.base(status.base)):
+        rows.extend(base_rows(base))
+    return Hover("  \n".join(rows), whole) if len(rows) > 1 else None

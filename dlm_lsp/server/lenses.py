@@ -1,0 +1,75 @@
+"""Code lenses above the frontmatter and code actions: the state of a document, and what can be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lsprotocol import types
+
+from dlm_lsp.runs.status import DocumentStatus, RunState
+from dlm_lsp.runs.telling import headline
+from dlm_lsp.server.commands import Command
+
+_TOP = types.Range(types.Position(0, 0), types.Position(0, 0))
+
+
+def lenses(uri: str, status: DocumentStatus) -> list[types.CodeLens]:
+    """The state first; then what fits it: cancel while something goes on, otherwise train and retrain."""
+    entries = [(Command.SHOW_STATUS, _state(status))]
+    if status.state is RunState.WAITING:
+        entries.append((Command.UNLOCK, "Unlock"))
+    if status.state is not RunState.IDLE:
+        entries.append((Command.CANCEL, "Cancel"))
+    else:
+        if status.pending:
+            entries.append((Command.TRAIN_NOW, "Train now"))
+        entries.append((Command.FULL_RETRAIN, "Full retrain"))
+    return [types.CodeLens(range=_TOP, command=_command(*entry, uri)) for entry in entries]
+
+
+def actions(
+    uri: str, status: DocumentStatus, diagnostics: Sequence[types.Diagnostic], only: Sequence[str] | None
+) -> list[types.CodeAction]:
+    """Full retrain always, unlock for a locked store. `only` holds the kinds that the client asks for."""
+    found = []
+    locked = [each for each in diagnostics if each.code == "store-locked"]
+    if locked and _wanted(types.CodeActionKind.QuickFix, only):
+        found.append(_action(Command.UNLOCK, "Remove the lock of a dead process", uri, quick_fix_of=locked))
+    reshaped = [each for each in diagnostics if each.code == "run-failed"]
+    if reshaped and _wanted(types.CodeActionKind.QuickFix, only):
+        found.append(_action(Command.TRAIN_NOW, "Train again", uri, quick_fix_of=reshaped))
+    if status.state is RunState.IDLE and _wanted(types.CodeActionKind.Source, only):
+        found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))
+    return found
+
+
+def _state(status: DocumentStatus) -> str:
+    """The state without figures that change by the second: those are in progress and hover."""
+    if status.run is None:
+        return headline(status)
+    if status.run.state is RunState.QUEUED:
+        return "queued"
+    if status.run.state is RunState.WAITING:
+        return "waiting for the store's lock"
+    return "full retrain" if status.run.kind == "full" else "training"
+
+
+def _action(
+    command: Command, title: str, uri: str, *, quick_fix_of: list[types.Diagnostic] | None = None
+) -> types.CodeAction:
+    return types.CodeAction(
+        title=title,
+        kind=types.CodeActionKind.QuickFix if quick_fix_of else types.CodeActionKind.Source,
+        diagnostics=quick_fix_of,
+        command=_command(command, title, uri),
+    )
+
+
+def _command(command: Command, title: str, uri: str) -> types.Command:
+    return types.Command(title=title, command=command.value, arguments=[{"uri": uri}])
+
+
+def _wanted(kind: types.CodeActionKind, only: Sequence[str] | None) -> bool:
+    """Kinds are hierarchical: asking for `source` includes `source.x`; asking for nothing includes all."""
+    name = kind.value
+    return only is None or any(name == each or name.startswith(f"{each}.") or each == "" for each in only)

@@ -1,0 +1,72 @@
+"""The server's own notifications, each sent only to clients that declared it (docs/protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dlm_lsp.runs import events
+from dlm_lsp.runs.status import DocumentStatus, RunState
+from dlm_lsp.runs.telling import headline
+from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.documents import OpenDocument
+from dlm_lsp.server.outbox import Outbox
+from dlm_lsp.server.payloads import progress_payload, status_payload
+
+TRAINING_STATUS = "dlm/trainingStatus"
+TRAINING_PROGRESS = "dlm/trainingProgress"
+SERVER_STATUS = "experimental/serverStatus"
+
+
+class Notifications:
+    """Tells states as they change, and steps at most four times a second."""
+
+    def __init__(self, outbox: Outbox, features: Callable[[], ClientFeatures]) -> None:
+        self._outbox = outbox
+        self._features = features
+        self._server_status: dict[str, Any] | None = None
+
+    def status(self, document: OpenDocument, event: events.Event | None, status: DocumentStatus) -> None:
+        """A status changed. Steps and phases are coalesced; everything else is told at once, after them."""
+        features, uri = self._features(), document.uri
+        if isinstance(event, events.Step | events.Phase):
+            if features.training_progress and (told := progress_payload(uri, status)) is not None:
+                self._outbox.offer(f"{TRAINING_PROGRESS} {uri}", lambda: self._outbox.send(TRAINING_PROGRESS, told))
+        else:
+            self._outbox.flush(f"{TRAINING_PROGRESS} {uri}")
+        if not features.training_status:
+            return
+
+        def send() -> None:
+            payload = status_payload(uri, status, document.seen.positions)
+            self._outbox.send(TRAINING_STATUS, payload)
+
+        key = f"{TRAINING_STATUS} {uri}"
+        if isinstance(event, events.Step | events.Phase):
+            self._outbox.offer(key, send)
+        else:
+            self._outbox.forget(key)
+            send()
+
+    def server_status(self, statuses: list[DocumentStatus], *, quiescent: bool, warnings: tuple[str, ...]) -> None:
+        """Tells health, quiescence and a message, when one of them changed."""
+        told = server_status_payload(statuses, quiescent=quiescent, warnings=warnings)
+        if self._features().server_status and told != self._server_status:
+            self._server_status = told
+            self._outbox.send(SERVER_STATUS, told)
+
+
+def server_status_payload(
+    statuses: list[DocumentStatus], *, quiescent: bool, warnings: tuple[str, ...]
+) -> dict[str, Any]:
+    """Computed from state alone: the worst of all documents, and whether nothing waits or goes on."""
+    failed = [status for status in statuses if status.last is not None and status.last.outcome == "failed"]
+    waiting = [status for status in statuses if status.state is RunState.WAITING]
+    health, message = "ok", ""
+    if failed:
+        health, message = "error", f"{failed[0].document.name}: {headline(failed[0])}"
+    elif waiting:
+        health, message = "warning", f"{waiting[0].document.name}: {headline(waiting[0])}"
+    elif warnings:
+        health, message = "warning", warnings[0]
+    return {"health": health, "quiescent": quiescent, "message": message or None}

@@ -1,0 +1,98 @@
+"""The single door through which anything leaves for the client, on the event loop's thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from lsprotocol import types
+
+from dlm_lsp.runs.clock import Clock, Timer
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[], None]
+
+# At most four messages a second about one thing: enough to look alive, too few to flood an editor.
+INTERVAL = 0.25
+# While the client has more than this to read, what can wait does (bytes).
+CONGESTION = 256 * 1024
+
+
+class Outbox:
+    """Sends at once what must be told, and coalesces what is only the newest state of something.
+
+    `notify` is the transport's; `backlog` tells the bytes that the client has not taken yet.
+    """
+
+    def __init__(self, notify: Callable[[str, Any], None], backlog: Callable[[], int], clock: Clock) -> None:
+        self._notify = notify
+        self._backlog = backlog
+        self._clock = clock
+        self._thread = threading.get_ident()
+        self._waiting: dict[str, Send] = {}
+        self._timers: dict[str, Timer] = {}
+        self._last: dict[str, float] = {}
+        self._published: dict[str, tuple[int | None, list[types.Diagnostic]]] = {}
+
+    def send(self, method: str, params: Any) -> None:
+        """Sends a notification now. Only the loop's thread may: two writers would tear messages apart."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(f"{method} was to be sent from another thread than the event loop's")
+        self._notify(method, params)
+
+    def offer(self, key: str, send: Send) -> None:
+        """Calls `send` now or soon. Of several within the interval only the newest is called."""
+        due = self._last.get(key, -INTERVAL) + INTERVAL - self._clock.monotonic()
+        if key not in self._timers and due <= 0 and self._backlog() < CONGESTION:
+            self._deliver(key, send)
+            return
+        self._waiting[key] = send
+        if key not in self._timers:
+            self._timers[key] = self._clock.call_later(max(due, 0.01), lambda: self._due(key))
+
+    def flush(self, key: str) -> None:
+        """Calls now what waits under `key`, if anything, so that what follows comes after it."""
+        send = self._drop(key)
+        if send is not None:
+            self._deliver(key, send)
+
+    def forget(self, key: str) -> None:
+        """Calls off what waits under `key`, and forgets it."""
+        self._drop(key)
+        self._last.pop(key, None)
+
+    def diagnostics(self, uri: str, version: int | None, items: list[types.Diagnostic]) -> None:
+        """Publishes the whole set of a document's diagnostics, unless the client has exactly this set."""
+        if self._published.get(uri) == (version, items):
+            return
+        self._published[uri] = (version, items)
+        params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
+        self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
+
+    def clear_diagnostics(self, uri: str) -> None:
+        """Takes every diagnostic of a closed document back."""
+        if self._published.pop(uri, None) is not None:
+            params = types.PublishDiagnosticsParams(uri=uri, diagnostics=[])
+            self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
+
+    def _due(self, key: str) -> None:
+        if self._backlog() >= CONGESTION:
+            self._timers[key] = self._clock.call_later(INTERVAL, lambda: self._due(key))
+            return
+        self._timers.pop(key, None)
+        send = self._waiting.pop(key, None)
+        if send is not None:
+            self._deliver(key, send)
+
+    def _drop(self, key: str) -> Send | None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        return self._waiting.pop(key, None)
+
+    def _deliver(self, key: str, send: Send) -> None:
+        self._last[key] = self._clock.monotonic()
+        send()

@@ -1,0 +1,90 @@
+"""Turns every change of a status into what is shown: diagnostics, progress, notifications, lenses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dlm_lsp.document import Problem
+from dlm_lsp.runs import events
+from dlm_lsp.runs.snapshot import read
+from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server import convert
+from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.diagnostics import problems
+from dlm_lsp.server.documents import Documents, OpenDocument
+from dlm_lsp.server.notifications import Notifications
+from dlm_lsp.server.outbox import Outbox
+from dlm_lsp.server.progress import ProgressReporter
+
+
+class Presenter:
+    """The supervisor's one listener. Everything shown is computed from the status record, anew each time."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        documents: Documents,
+        outbox: Outbox,
+        progress: ProgressReporter,
+        notifications: Notifications,
+        features: Callable[[], ClientFeatures],
+        refresh_lenses: Callable[[], None],
+    ) -> None:
+        self._supervisor = supervisor
+        self._documents = documents
+        self._outbox = outbox
+        self._progress = progress
+        self._notifications = notifications
+        self._features = features
+        self._refresh_lenses = refresh_lenses
+        self._warnings: tuple[str, ...] = ()
+
+    def on(self, event: events.Event | None, status: DocumentStatus) -> None:
+        """Shows `status`, after `event`."""
+        if event is not None:
+            self._progress.on(event, status)
+        fine = isinstance(event, events.Step | events.Phase)  # these change nothing in the text's problems
+        for document in self._documents.at(status.document):
+            self._notifications.status(document, event, status)
+            if not fine:
+                self.publish(document)
+        # Lenses name the state and no figures, so that steps need no new ones.
+        if self._features().lens_refresh and not isinstance(event, events.Step):
+            self._outbox.offer("lenses", self._refresh_lenses)
+        if not fine:
+            self.health()
+
+    def publish(self, document: OpenDocument) -> None:
+        """Publishes all problems of an open document, with the version of the text that they are about."""
+        status = self._supervisor.status(document.path) if document.path is not None else None
+        parsed = self._supervisor.document(document.path) if document.path is not None else None
+        if status is not None and parsed is not None:
+            self._publish(document, problems(parsed, status))
+
+    def publish_loose(self, document: OpenDocument) -> None:
+        """The same for a document that is no file: it is read, and never trained."""
+        self._publish(document, list(read(document.seen.text).problems))
+
+    def warn(self, warnings: tuple[str, ...]) -> None:
+        """What is wrong with the settings, until they are read again."""
+        self._warnings = warnings
+        self.health()
+
+    def health(self) -> None:
+        """Tells the server's health, if it changed."""
+        paths = {document.path for document in self._documents if document.path is not None}
+        found = (self._supervisor.status(path) for path in paths)
+        self._notifications.server_status(
+            [status for status in found if status is not None],
+            quiescent=not self._supervisor.busy,
+            warnings=self._warnings,
+        )
+
+    def _publish(self, document: OpenDocument, found: list[Problem]) -> None:
+        with_related = self._features().related_information
+        items = [
+            convert.diagnostic(problem, document.seen.positions, document.uri, with_related=with_related)
+            for problem in found
+        ]
+        self._outbox.diagnostics(document.uri, document.seen.version, items)

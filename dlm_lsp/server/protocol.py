@@ -1,0 +1,195 @@
+"""The JSON-RPC side of the server: pygls' protocol with everything repaired that pygls 2.1.1 gets wrong.
+
+Each repair names the upstream behaviour, so that it can go when upstream changes. Messages arrive at
+`receive` as frame bodies; pygls' own read loop is not used: it matches headers in one letter case only, reads
+through the thread pool that handlers share, and takes every nested object with a `jsonrpc` key for a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInternalError, JsonRpcInvalidParams
+from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, lsp_method
+
+log = logging.getLogger(__name__)
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+INVALID_PARAMS = -32602
+SERVER_NOT_INITIALIZED = -32002
+
+# pygls' own handlers that this server replaces: text synchronisation, because its mirror splits lines at more
+# characters than the protocol does and clamps wrongly; `exit`, because it raises SystemExit inside a handler,
+# which loses the exit code; progress cancel, because it warns about tokens that it does not know.
+_REPLACED = (
+    types.TEXT_DOCUMENT_DID_OPEN,
+    types.TEXT_DOCUMENT_DID_CHANGE,
+    types.TEXT_DOCUMENT_DID_CLOSE,
+    types.EXIT,
+    types.WINDOW_WORK_DONE_PROGRESS_CANCEL,
+)
+
+
+class DlmProtocol(LanguageServerProtocol):
+    """Order of life (uninitialised, running, shut down), exact errors, no work for what can't be."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._initialized = False
+        self._asked: set[str] = set()  # the ids of our own requests that are not answered yet
+        for method in _REPLACED:
+            self.fm.builtin_features.pop(method, None)
+
+    @property
+    def shut_down(self) -> bool:
+        """Whether the client asked for shutdown, so that an exit is an orderly one."""
+        return bool(self._shutdown)
+
+    def receive(self, body: bytes) -> None:
+        """Handles the body of one frame. Never raises: every defect of a message is answered or logged."""
+        try:
+            self._receive(body)
+        except Exception:
+            log.exception("a message could not be handled")
+
+    async def ask(self, method: str, params: Any, patience: float | None) -> Any:
+        """Sends a request and returns the client's answer. Raises its refusal, or TimeoutError after `patience` s.
+
+        Upstream keeps what belongs to a request that is never answered.
+        """
+        identity = uuid.uuid4().hex
+        self._asked.add(identity)
+        try:
+            return await asyncio.wait_for(self.send_request_async(method, params, identity), patience)
+        finally:
+            self._asked.discard(identity)
+            self._request_futures.pop(identity, None)
+            self._result_types.pop(identity, None)
+
+    def _receive(self, body: bytes) -> None:
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            # Upstream shows a popup and answers nothing.
+            self.refuse(None, PARSE_ERROR, f"The message is not valid JSON: {error}")
+            return
+        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+            # Upstream shows a popup for a batch, which LSP does not have, and ignores other versions.
+            identity = message.get("id") if isinstance(message, dict) else None
+            self.refuse(_id_or_none(identity), INVALID_REQUEST, "A message is one JSON-RPC 2.0 object.")
+        elif "method" not in message:
+            self._receive_response(message)
+        elif not isinstance(message["method"], str):
+            self.refuse(_id_or_none(message.get("id")), INVALID_REQUEST, "A method is named by a string.")
+        elif "id" in message:
+            self._receive_request(message)
+        else:
+            self._receive_notification(message)
+
+    def refuse(self, identity: int | str | None, code: int, sentence: str) -> None:
+        """Answers with an error. Upstream's response type would leave out an `id` that is null."""
+        log.info("refused a message (%d): %s", code, sentence)
+        self._send_data({"jsonrpc": "2.0", "id": identity, "error": {"code": code, "message": sentence}})
+
+    def _receive_request(self, message: dict[str, Any]) -> None:
+        identity, method = _id_or_none(message["id"]), message["method"]
+        if identity is None:
+            self.refuse(None, INVALID_REQUEST, "The id of a request is a number or a string.")
+        elif self._shutdown:
+            # Upstream drops the request, so that its sender waits for ever.
+            self.refuse(identity, INVALID_REQUEST, f"The server is shutting down; {method} comes too late.")
+        elif not self._initialized and method != types.INITIALIZE:
+            # Upstream executes it, or fails with an internal error.
+            self.refuse(identity, SERVER_NOT_INITIALIZED, f"{method} came before `initialize`.")
+        elif self._initialized and method == types.INITIALIZE:
+            # Upstream starts over.
+            self.refuse(identity, INVALID_REQUEST, "The server is initialized already.")
+        elif identity in self._request_futures:
+            self.refuse(identity, INVALID_REQUEST, f"A request with the id {identity!r} is going on.")
+        elif (request := self._structured(message, JsonRPCRequestMessage)) is None:
+            # Upstream answers nothing and shows a popup.
+            self.refuse(identity, INVALID_PARAMS, f"The params do not fit {method}.")
+        else:
+            self._initialized |= method == types.INITIALIZE
+            self.handle_message(request)
+            self._shutdown |= method == types.SHUTDOWN
+
+    def _receive_notification(self, message: dict[str, Any]) -> None:
+        method = message["method"]
+        if method != types.EXIT and (self._shutdown or not self._initialized):
+            log.debug("%s came outside of a session and is dropped", method)
+        elif (notification := self._structured(message, JsonRPCNotification)) is None:
+            log.warning("the params do not fit the notification %s; it is dropped", method)
+        else:
+            self.handle_message(notification)
+
+    def _receive_response(self, message: dict[str, Any]) -> None:
+        """Resolves a request of ours. Upstream drops them after shutdown, and an unfit one for ever."""
+        identity = str(message.get("id"))
+        future = self._request_futures.get(identity) if identity in self._asked else None
+        if future is None or future.done():
+            log.debug("a response to no request of ours: id %r", identity)
+            return
+        try:
+            response = self.structure_message(message)
+        except JsonRpcException as error:
+            future.set_exception(error)
+            return
+        if (refusal := getattr(response, "error", None)) is not None:
+            future.set_exception(JsonRpcException.from_error(refusal))
+        else:
+            future.set_result(response.result)
+
+    def _structured(self, message: dict[str, Any], fallback: type[Any]) -> Any | None:
+        """The typed message, or None if it is unfit. Params of methods outside of LSP stay plain JSON."""
+        if self.get_message_type(message["method"]) is None:
+            known = {"id", "method", "jsonrpc"} & set(message)
+            return fallback(**{name: message[name] for name in known}, params=message.get("params"))
+        try:
+            return self.structure_message(message)
+        except (JsonRpcInvalidParams, JsonRpcInternalError):
+            return None
+
+    @lsp_method(types.SHUTDOWN)
+    def lsp_shutdown(self, *arguments: Any) -> Generator[Any, Any, None]:
+        """Upstream walks through the pending requests while cancelling them removes them."""
+        own = self.msg_id
+        if (handler := self.fm.features.get(types.SHUTDOWN)) is not None:
+            yield handler, arguments, None
+        for identity, future in tuple(self._request_futures.items()):
+            if identity != own:
+                future.cancel()
+
+    def _execute_handler(
+        self,
+        msg_id: Any,
+        handler: Callable[..., Any],
+        callback: Callable[[Future[Any]], None],
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """Upstream keeps the future of every asynchronous notification and nested handler for ever."""
+
+        def done(future: Future[Any]) -> None:
+            if self._request_futures.get(msg_id) is future:
+                del self._request_futures[msg_id]
+            callback(future)
+
+        super()._execute_handler(msg_id, handler, done, args, kwargs)
+
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        """Upstream warns about the usual case: the request had been answered already."""
+        if msg_id in self._request_futures:
+            super()._handle_cancel_notification(msg_id)
+
+
+def _id_or_none(identity: Any) -> int | str | None:
+    return identity if isinstance(identity, int | str) and not isinstance(identity, bool) else None

@@ -1,0 +1,166 @@
+"""Connects a server to its client, over standard streams or TCP, and sees it to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from dlm_lsp.server.app import DlmServer, create_server
+from dlm_lsp.server.framing import FrameDecoder, FramingError
+from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
+from dlm_lsp.server.protocol import PARSE_ERROR
+from dlm_lsp.server.stdio import FdReader, FdWriter, Sink
+from dlm_lsp.training.protocol import Learner
+
+log = logging.getLogger(__name__)
+
+# A client that has let this much pile up does not read any more (bytes).
+_LOST_BACKLOG = 256 * 1024 * 1024
+# What a last message may take to leave, in seconds.
+_LAST_WORDS = 0.2
+
+
+def run_stdio(learner: Callable[[], Learner], reading: int, writing: int) -> int:
+    """Serves on two file descriptors that are the protocol's alone; returns the exit code."""
+    return _run(_stdio(create_server(learner=learner), reading, writing))
+
+
+def run_tcp(learner: Callable[[], Learner], host: str, port: int) -> int:
+    """Serves the first client that connects, and no other; returns the exit code."""
+    return _run(_tcp(create_server(learner=learner), host, port))
+
+
+def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
+    _log_to_stderr()
+    code, clean = asyncio.run(serving)
+    if not clean:
+        # The worker is inside a step that takes its time. It is a daemon, and what it would have written is
+        # committed whole or not at all; but the interpreter's own end would tear down what it is using.
+        log.info("training did not stop in time; leaving without it")
+        os._exit(code)
+    return code
+
+
+async def _stdio(server: DlmServer, reading: int, writing: int) -> tuple[int, bool]:
+    loop = asyncio.get_running_loop()
+
+    def lost() -> None:
+        server.lifecycle.end_from_thread(loop, EXIT_WITHOUT_SHUTDOWN, "the client reads no more")
+
+    writer = FdWriter(writing, lost)
+    connection = _Connection(server, writer)
+    FdReader(reading).start(loop, connection.consume, connection.ended)
+    code, clean = await connection.serve()
+    writer.close()
+    writer.join(_LAST_WORDS)
+    return code, clean
+
+
+async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
+    connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+    connected = asyncio.get_running_loop().create_future()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if connected.done():
+            writer.close()
+        else:
+            connected.set_result((reader, writer))
+
+    listener = await asyncio.start_server(accept, host, port)
+    log.info("listening on %s", [each.getsockname() for each in listener.sockets])
+    reader, writer = await connected
+    listener.close()
+    connection = _Connection(server, _StreamSink(writer))
+
+    async def read() -> None:
+        try:
+            while chunk := await reader.read(64 * 1024):
+                await connection.consume(chunk)
+        except OSError as error:
+            log.info("the connection ended: %s", error)
+        connection.ended()
+
+    server.spawn(read())
+    code, clean = await connection.serve()
+    writer.close()
+    return code, clean
+
+
+class _StreamSink:
+    """An asyncio stream as a sink: it buffers by itself, so that writing never blocks."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    @property
+    def backlog(self) -> int:
+        return self._writer.transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(data)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Connection:
+    """One client: its bytes become messages, its end the server's."""
+
+    def __init__(self, server: DlmServer, sink: Sink) -> None:
+        self._server = server
+        self._sink = sink
+        self._decoder = FrameDecoder()
+        server.connect(sink)
+
+    async def serve(self) -> tuple[int, bool]:
+        """Returns the exit code, and whether training stopped in time, once the end has come."""
+        loop, lifecycle = asyncio.get_running_loop(), self._server.lifecycle
+
+        def editor_gone() -> None:
+            lifecycle.end_from_thread(loop, EXIT_WITHOUT_SHUTDOWN, "the editor's process has ended")
+
+        self._server.process_watch = lambda pid: watch_process(pid, editor_gone)
+        watch_signals(loop, lifecycle)
+        code = await lifecycle.ended()
+        return code, await self._server.stop()
+
+    async def consume(self, chunk: bytes) -> None:
+        """Handles every message that `chunk` completes, in order."""
+        lifecycle = self._server.lifecycle
+        try:
+            for body in self._decoder.feed(chunk):
+                if lifecycle.exit_code is not None:
+                    return
+                self._server.protocol.receive(body)
+                # Lets what the message set going begin before the next message is handled.
+                await asyncio.sleep(0)
+        except FramingError as error:
+            # Nothing after this point can be understood, so going on would only answer noise.
+            self._server.protocol.refuse(None, PARSE_ERROR, f"The stream is out of step: {error}.")
+            lifecycle.end(EXIT_WITHOUT_SHUTDOWN, f"the stream is out of step: {error}")
+        if self._sink.backlog > _LOST_BACKLOG:
+            lifecycle.end(EXIT_WITHOUT_SHUTDOWN, "the client has stopped reading")
+
+    def ended(self) -> None:
+        """No further byte will come."""
+        orderly = self._server.protocol.shut_down
+        self._server.lifecycle.end(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "end of input")
+
+
+def _log_to_stderr() -> None:
+    """Our own records as `dlm.logLevel` says. pygls logs whole messages, and so texts: it stays silent.
+
+    What pygls would log of errors, `DlmServer.report_server_error` logs without message bodies.
+    """
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("dlm_lsp").setLevel(logging.INFO)
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)

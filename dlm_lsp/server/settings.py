@@ -1,0 +1,232 @@
+"""The one table of settings: names, types, defaults, bounds and meaning. All else is derived from it."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from dlm_lsp.runs.settings import RunSettings
+
+log = logging.getLogger(__name__)
+
+SECTION = "dlm"
+Scope = Literal["resource", "machine-overridable", "window"]
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, as an editor names it below `dlm.`.
+
+    `run_field` is the field of RunSettings that takes the value; None for what only the server uses.
+    `minimum` and `maximum` are inclusive. The type is the default's.
+    """
+
+    name: str
+    default: Value
+    doc: str
+    run_field: str | None
+    scope: Scope = "resource"
+    choices: Mapping[str, str] = field(default_factory=dict)
+    minimum: int | None = None
+    maximum: int | None = None
+
+    @property
+    def type_name(self) -> str:
+        if isinstance(self.default, bool):
+            return "boolean"
+        return {int: "integer", float: "number"}.get(type(self.default), "string")
+
+    def read(self, value: Any) -> Value:
+        """`value` in this setting's type. Raises ValueError with a sentence that says what is allowed."""
+        if self.choices:
+            if not isinstance(value, str) or value not in self.choices:
+                raise ValueError(f"expected one of {', '.join(self.choices)}")
+        elif self.type_name == "boolean":
+            if not isinstance(value, bool):
+                raise ValueError("expected true or false")
+        elif self.type_name == "string":
+            if not isinstance(value, str):
+                raise ValueError("expected a text")
+        else:
+            return self._number(value)
+        return value  # type: ignore[no-any-return]
+
+    def _number(self, value: Any) -> int | float:
+        whole = self.type_name == "integer"
+        sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not sound or (whole and value != int(value)):
+            raise ValueError("expected a whole number" if whole else "expected a number")
+        if self.minimum is not None and value < self.minimum:
+            raise ValueError(f"expected {self.minimum} or more")
+        if self.maximum is not None and value > self.maximum:
+            raise ValueError(f"expected {self.maximum} or less")
+        return int(value) if whole else float(value)
+
+
+_RUN = RunSettings()
+
+SETTINGS = (
+    Setting(
+        "onSave",
+        _RUN.on_save,
+        "What a save does.",
+        "on_save",
+        choices={
+            "train": "A save trains what is new or changed.",
+            "mark": "A save only marks what would be trained; Train Now trains it.",
+            "off": "A save does nothing; the document's problems are still shown.",
+        },
+    ),
+    Setting(
+        "trainOnAutoSave",
+        _RUN.train_on_auto_save,
+        "Whether a save by the editor's auto-save trains, too. When it does not, it marks.",
+        "train_on_auto_save",
+    ),
+    Setting(
+        "maxSteps",
+        _RUN.max_steps,
+        "The most optimizer steps of one cycle. A full retrain has no such cap.",
+        "max_steps",
+        minimum=1,
+        maximum=100_000,
+    ),
+    Setting(
+        "debounceMs",
+        _RUN.debounce_ms,
+        "How long it must be quiet after a save until training begins, in milliseconds. "
+        "Saves in quick succession make one run.",
+        "debounce_ms",
+        minimum=0,
+        maximum=60_000,
+    ),
+    Setting(
+        "home",
+        "",
+        "The folder that holds what has been learned. Empty: the environment variable DLM_HOME, or ~/.dlm.",
+        "home",
+        scope="machine-overridable",
+    ),
+    Setting(
+        "keepWarmMinutes",
+        float(_RUN.keep_warm_minutes),
+        "How long the model stays in memory after its last use, in minutes. 0: not at all.",
+        "keep_warm_minutes",
+        minimum=0,
+        maximum=10_080,
+    ),
+    Setting(
+        "logLevel",
+        "info",
+        "How much the server writes to its log (standard error). Document text is never logged.",
+        None,
+        scope="window",
+        choices={
+            "error": "Failures only.",
+            "warning": "Also what needs attention.",
+            "info": "Also what was decided, and why.",
+            "debug": "Everything.",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """All settings in effect, and a sentence for each value that could not be taken."""
+
+    run: RunSettings = _RUN
+    log_level: str = "info"
+    warnings: tuple[str, ...] = ()
+
+
+def read_settings(given: Any, base: ServerSettings | None = None) -> ServerSettings:
+    """The settings that a client gave (the value of its `dlm` section), on top of `base`. Never raises.
+
+    A missing or null value keeps the base's. So does a value of the wrong kind, told in `warnings`.
+    Keys of other tools under the same prefix are left alone, but a near miss of one of ours is told.
+    """
+    base = base or ServerSettings()
+    if given is None:
+        return replace(base, warnings=())
+    if not isinstance(given, Mapping):
+        return replace(base, warnings=(f"The settings under `{SECTION}` are not a table; they are ignored.",))
+    log_level, warnings = base.log_level, []
+    taken: dict[str, Any] = {}
+    for setting in SETTINGS:
+        value = given.get(setting.name)
+        if value is None:
+            continue
+        try:
+            read = setting.read(value)
+        except ValueError as error:
+            warnings.append(f"`{SECTION}.{setting.name}` is {value!r}: {error}. It keeps its value.")
+            continue
+        if setting.run_field is None:
+            log_level = str(read)
+        else:
+            taken[setting.run_field] = _home(read) if setting.name == "home" else read
+    warnings.extend(_misspelled(given))
+    return ServerSettings(replace(base.run, **taken), log_level, tuple(warnings))
+
+
+def _home(value: Value) -> Path | None:
+    if not value:
+        return None
+    path = Path(str(value))
+    try:
+        path = path.expanduser()
+    except RuntimeError:  # `~name` of nobody: a folder of that very name, then
+        log.debug("no home directory is known for %s", path)
+    return path.absolute()
+
+
+def _misspelled(given: Mapping[Any, Any]) -> list[str]:
+    names = {setting.name.lower(): setting.name for setting in SETTINGS}
+    sentences = []
+    for key in given:
+        if not isinstance(key, str) or key in names.values():
+            continue
+        near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.85)
+        if near:
+            sentences.append(f"`{SECTION}.{key}` is no setting; did you mean `{SECTION}.{names[near[0]]}`?")
+    return sentences
+
+
+def markdown() -> str:
+    """The settings page of the documentation, generated from the table."""
+    parts = [_PAGE_HEAD]
+    for setting in SETTINGS:
+        default = "empty" if setting.default == "" else f"`{_json_text(setting.default)}`"
+        facts = [setting.type_name, f"default {default}", f"scope {setting.scope}"]
+        if setting.minimum is not None:
+            facts.append(f"{setting.minimum} to {setting.maximum}")
+        parts.append(f"## `{SECTION}.{setting.name}`\n\n{' · '.join(facts)}\n\n{setting.doc}\n")
+        if setting.choices:
+            parts.append("".join(f"- `{name}`: {doc}\n" for name, doc in setting.choices.items()))
+    return "\n".join(parts)
+
+
+def _json_text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_PAGE_HEAD = """\
+# Settings
+
+<!-- Generated by scripts/generate_docs.py from dlm_lsp/server/settings.py. -->
+
+The server asks the client for the section `dlm` (`workspace/configuration`) after start and whenever the
+client says that its configuration changed. A client that cannot be asked may send the same table with
+`workspace/didChangeConfiguration`, and any client as `initializationOptions` (with or without the outer
+`dlm`). What is missing or null keeps its default. So does a value of the wrong kind, and the server says so
+in its log and in `experimental/serverStatus`.
+"""

@@ -1,0 +1,79 @@
+"""Hands texts from the client on to the supervisor: opening and saving at once, typing in a quiet moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dlm_lsp.runs.clock import Clock, Timer
+from dlm_lsp.runs.supervisor import SaveReason, Supervisor
+from dlm_lsp.server.documents import Documents, OpenDocument
+
+# Of a burst of keystrokes only the last state is parsed (seconds). Who needs the newest text flushes first.
+_QUIET = 0.1
+
+
+class Sync:
+    """The one caller of the supervisor's `opened`, `changed`, `saved` and `closed`.
+
+    `loose` is called with open documents that are no files: they are checked, and never trained.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        documents: Documents,
+        loose: Callable[[OpenDocument], None],
+        clock: Clock,
+    ) -> None:
+        self._supervisor = supervisor
+        self._documents = documents
+        self._loose = loose
+        self._clock = clock
+        self._timers: dict[str, Timer] = {}
+
+    def opened(self, document: OpenDocument) -> None:
+        if document.path is None:
+            self._loose(document)
+        else:
+            self._supervisor.opened(document.path, document.now.text)
+
+    def changed(self, document: OpenDocument) -> None:
+        if document.uri not in self._timers:
+            self._timers[document.uri] = self._clock.call_later(_QUIET, lambda: self.hand_over(document))
+
+    def saved(self, document: OpenDocument, text: str | None, reason: SaveReason) -> None:
+        """A save; without `text` the supervisor reads the file."""
+        self._settle(document)
+        if document.path is None:
+            self._loose(document)
+        else:
+            self._supervisor.saved(document.path, None if text is None else document.now.text, reason=reason)
+
+    def closed(self, document: OpenDocument) -> None:
+        self._settle(document)
+        if document.path is not None and not self._documents.at(document.path):
+            self._supervisor.closed(document.path)
+
+    def flush(self, document: OpenDocument) -> None:
+        """Hands the newest text over now, if it was still waiting."""
+        if document.uri in self._timers:
+            self.hand_over(document)
+
+    def flush_all(self) -> None:
+        """The same for every open document."""
+        for document in self._documents:
+            self.flush(document)
+
+    def hand_over(self, document: OpenDocument) -> None:
+        """Hands the newest text over, waiting or not."""
+        self._settle(document)
+        if document.path is None:
+            self._loose(document)
+        else:
+            self._supervisor.changed(document.path, document.now.text)
+
+    def _settle(self, document: OpenDocument) -> None:
+        timer = self._timers.pop(document.uri, None)
+        if timer is not None:
+            timer.cancel()
+        document.seen = document.now
