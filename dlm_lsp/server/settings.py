@@ -122,6 +122,21 @@ SETTINGS = (
         maximum=10_080,
     ),
     Setting(
+        "warmOnOpen",
+        _RUN.warm_on_open,
+        "Whether opening a document loads its model in the background, so that the first save is as quick as the "
+        "next. Nothing is downloaded, trained or written by it.",
+        "warm_on_open",
+    ),
+    Setting(
+        "keepVersions",
+        _RUN.keep_versions,
+        "How many committed versions of an adapter are kept. The current one always is.",
+        "keep_versions",
+        minimum=1,
+        maximum=10_000,
+    ),
+    Setting(
         "logLevel",
         "info",
         "How much the server writes to its log (standard error). Document text is never logged.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from editor import Editor
-from fakes import Gate
+from tests.fakes import Gate
+from tests.server.editor import Editor
 
 Begin = Callable[..., Awaitable[Editor]]
 

@@ -9,11 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 def learner() -> object:
-    from fakes import FakeLearner, Gate
+    from tests.fakes import FakeLearner, Gate
 
     gate = os.environ.get("DLM_FAKE_GATE")
     return FakeLearner(steps=int(os.environ.get("DLM_FAKE_STEPS", "5")), gate=Gate(Path(gate)) if gate else None)

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from editor import HEAD, Editor, exchange
 from lsprotocol import types
 from pytest_lsp import client_capabilities
-from wire import SERVER, frame, initialize, notification, request
 
 import dlm_lsp.server
+from tests.server.editor import HEAD, Editor, exchange
+from tests.server.wire import SERVER, frame, initialize, notification, request
 
 Begin = Callable[..., Awaitable[Editor]]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from editor import HEAD, Editor, exchange
-from fakes import Gate
 from lsprotocol import types
+
+from tests.fakes import Gate
+from tests.server.editor import HEAD, Editor, exchange
 
 Begin = Callable[..., Awaitable[Editor]]
 

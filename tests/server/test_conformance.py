@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wire import Wire, frame, initialize, notification, request
+
+from tests.server.wire import Wire, frame, initialize, notification, request
 
 HOVER = {"textDocument": {"uri": "file:///a.dlm"}, "position": {"line": 0, "character": 0}}
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
-from editor import HEAD, exchange
-from fakes import STUBBORN, Gate
-from wire import SERVER, Wire, frame, initialize, notification, request
+
+from tests.fakes import STUBBORN, Gate
+from tests.server.editor import HEAD, exchange
+from tests.server.wire import SERVER, Wire, frame, initialize, notification, request
 
 AFTER_EXIT = 1.5
 AFTER_END_OF_INPUT = 3.0

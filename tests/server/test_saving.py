@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from editor import HEAD, Editor, capabilities, exchange
-from fakes import BREAK, FAIL, NOISE, Gate
 from lsprotocol import types
+
+from tests.fakes import BREAK, FAIL, NOISE, Gate
+from tests.server.editor import HEAD, Editor, capabilities, exchange
 
 Begin = Callable[..., Awaitable[Editor]]
 

@@ -27,11 +27,22 @@ def test_every_setting_takes_effect() -> None:
         "debounceMs": 0,
         "home": "/somewhere",
         "keepWarmMinutes": 1,
+        "warmOnOpen": False,
+        "keepVersions": 3,
         "logLevel": "debug",
     }
     assert set(given) == {setting.name for setting in SETTINGS}
     read = read_settings(given)
-    assert read.run == RunSettings("mark", True, 7, 0, home=Path("/somewhere"), keep_warm_minutes=1.0)
+    assert read.run == RunSettings(
+        on_save="mark",
+        train_on_auto_save=True,
+        max_steps=7,
+        debounce_ms=0,
+        home=Path("/somewhere"),
+        keep_warm_minutes=1.0,
+        warm_on_open=False,
+        keep_versions=3,
+    )
     assert (read.log_level, read.warnings) == ("debug", ())
 
 

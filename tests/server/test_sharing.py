@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from editor import DLM_ID, HEAD, Editor, exchange
-from fakes import Gate
 from lsprotocol import types
 
 from dlm_lsp.store import Store, dlm_home
+from tests.fakes import Gate
+from tests.server.editor import DLM_ID, HEAD, Editor, exchange
 
 Begin = Callable[..., Awaitable[Editor]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from store_helpers import DLM_ID
 
 from dlm_lsp.store import Store
+from tests.store.store_helpers import DLM_ID
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
-from store_helpers import DLM_ID
-
 from dlm_lsp.store import Held, Store
+from tests.store.store_helpers import DLM_ID
 
 
 def hold(store: Store) -> None:

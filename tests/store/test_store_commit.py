@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from store_helpers import DLM_ID, T0, a_commit, assert_sound, held, run, section, weights
 
 from dlm_lsp.store import Commit, JournalEntry, Store, StoreError, disk, journal, manifest
+from tests.store.store_helpers import DLM_ID, T0, a_commit, assert_sound, held, run, section, weights
 
 
 def raw_safetensors(dtype: str, item: int, *values: bytes) -> bytes:

@@ -16,10 +16,10 @@ from typing import Any
 
 import psutil
 import pytest
-import store_helpers
-from store_helpers import DLM_ID, T0, a_commit, assert_sound, held, run, section, step_of
 
 from dlm_lsp.store import Store, StoreError, disk
+from tests.store import store_helpers
+from tests.store.store_helpers import DLM_ID, T0, a_commit, assert_sound, held, run, section, step_of
 
 CHANGES = ("_open", "_write", "_sync", "_sync_folder", "_mkdir", "_replace", "_unlink", "_rmdir")
 

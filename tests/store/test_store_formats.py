@@ -11,10 +11,10 @@ from pathlib import Path
 import cbor2
 import pytest
 import zstandard
-from store_helpers import DLM_ID, a_commit, held, run, section
 
 from dlm_lsp.store import DlmLock, Manifest, Store, StoreError, dlm_home, manifest
 from dlm_lsp.store.paths import Layout
+from tests.store.store_helpers import DLM_ID, a_commit, held, run, section
 
 
 def test_home_comes_from_the_argument_then_the_environment_then_the_user(

@@ -10,10 +10,10 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_helpers import DLM_ID, held, run
 
 from dlm_lsp.store import Snapshot, Store, StoreError, manifest
 from dlm_lsp.store.replay import decode_snapshot
+from tests.store.store_helpers import DLM_ID, held, run
 
 values = st.recursive(
     st.none()

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-import store_locker
-from store_helpers import DLM_ID, a_commit, held, run
 
 from dlm_lsp.store import Held, Holder, Store, StoreError, disk
+from tests.store import store_locker
+from tests.store.store_helpers import DLM_ID, a_commit, held, run
 
 HOST = socket.gethostname()
 
@@ -25,7 +25,7 @@ HOST = socket.gethostname()
 @contextmanager
 def other_process(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Another process that holds the lock, and the line in which it told so."""
-    command = [sys.executable, store_locker.__file__, "hold", str(home)]
+    command = [sys.executable, "-m", store_locker.__name__, "hold", str(home)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -214,7 +214,7 @@ def test_a_lock_lost_during_the_commit_takes_the_version_back(store: Store, monk
 
 def test_many_processes_race_for_a_stale_lock(home: Path, store: Store) -> None:
     write_lock(store, f"{gone_pid()}\n{HOST}\n{time.time() - 60}\n")
-    command = [sys.executable, store_locker.__file__, "race", str(home)]
+    command = [sys.executable, "-m", store_locker.__name__, "race", str(home)]
     racers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for racer in racers:
         assert racer.stdout is not None

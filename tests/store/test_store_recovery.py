@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from store_helpers import a_commit, assert_sound, held, run, section, weights
 
 from dlm_lsp.store import Store
+from tests.store.store_helpers import a_commit, assert_sound, held, run, section, weights
 
 
 def recovered(store: Store) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_helpers import T0, section
 
 from dlm_lsp.store import Replay, disk
 from dlm_lsp.store.replay import MAX_FRAME_BYTES, decode_snapshot, encode_snapshot
+from tests.store.store_helpers import T0, section
 
 
 def texts(replay: Replay) -> set[str]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from learning_helpers import make_base
 
 from dlm_lsp.training.protocol import Learner
+from tests.training.learning_helpers import make_base
 
 os.environ["DLM_THREADS"] = "1"
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from model_files import CONFIG, safetensors, write_model
 
 from dlm_lsp.training.bases import BUILTIN, ResolvedBase, base_facts, check_reference, registry, resolve
 from dlm_lsp.training.protocol import BaseRequest, LearnerError
+from tests.training.model_files import CONFIG, safetensors, write_model
 
 
 @pytest.fixture(autouse=True)

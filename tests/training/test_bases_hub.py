@@ -10,13 +10,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from local_hub import HubModel, LocalHub, serve
-from model_files import CONFIG, TOKENIZER, safetensors
 
 from dlm_lsp.training import hub_download
 from dlm_lsp.training.bases import ResolvedBase, base_facts, resolve
 from dlm_lsp.training.hub import cache_directory
 from dlm_lsp.training.protocol import BaseRequest, LearnerError, LearningCancelled
+from tests.training.local_hub import HubModel, LocalHub, serve
+from tests.training.model_files import CONFIG, TOKENIZER, safetensors
 
 REPO = "acme/small"
 FIRST, SECOND = "1" * 40, "2" * 40

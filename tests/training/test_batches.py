@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from learning_helpers import exchange
 
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.batches import CycleMix, epoch, micro_batches
 from dlm_lsp.training.rows import Row
+from tests.training.learning_helpers import exchange
 
 
 def row(name: str, length: int = 10, kind: str = "exchange") -> Row:

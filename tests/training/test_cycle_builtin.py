@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from learning_helpers import answer, commit, cycle, exchange, full, prose, request
-
 from dlm_lsp.training.protocol import AdapterShape, Learner
+from tests.training.learning_helpers import answer, commit, cycle, exchange, full, prose, request
 
 BUILTIN = "builtin:tiny"
 SHAPE = AdapterShape()

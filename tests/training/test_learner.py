@@ -12,10 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_helpers import Recorder, answer, commit, cycle, exchange, full, make_base, prose, request, weights
 
 from dlm_lsp.training.learner import create
 from dlm_lsp.training.protocol import AdapterShape, Learner, LearnerError, LearningCancelled, LearnPlan
+from tests.training.learning_helpers import (
+    Recorder,
+    answer,
+    commit,
+    cycle,
+    exchange,
+    full,
+    make_base,
+    prose,
+    request,
+    weights,
+)
 
 LESSONS = [exchange(f"Who keeps {place}?", f"They keep {place}.") for place in ("it", "six", "the town", "a light")]
 TEXT = prose("The harbour of the old town opens at six.")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from learning_helpers import CHATML, exchange, prose
 
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.rows import RowMaker, windows
+from tests.training.learning_helpers import CHATML, exchange, prose
 
 END_OF_TEXT, END_OF_TURN = 1, 3
 

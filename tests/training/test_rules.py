@@ -6,8 +6,7 @@ from dlm_lsp.training.judge import CONFIRMATIONS, EXACT_LOSS, PROSE_FALL, PROSE_
 from dlm_lsp.training.protocol import TrainingSettings
 from dlm_lsp.training.rates import CYCLE_WARM_UP, FullSchedule, cycle_rate, peak_rate, warm_up_steps
 from dlm_lsp.training.rows import Row
-
-from learning_helpers import exchange, prose  # isort: skip
+from tests.training.learning_helpers import exchange, prose
 
 ASK = exchange("Who?", "They.")
 TELL = prose("A text.")

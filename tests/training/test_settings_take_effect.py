@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_helpers import Recorder, commit, cycle, exchange, full, prose, request, weights
 
 from dlm_lsp.training.loop import MOST_EPOCHS
 from dlm_lsp.training.protocol import AdapterShape, Learner
+from tests.training.learning_helpers import Recorder, commit, cycle, exchange, full, prose, request, weights
 
 LESSONS = [exchange(f"{number}?", "Six.") for number in range(8)]
 SHAPE = AdapterShape(rank=4, alpha=8, dropout=0.1)
