@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import statistics
 import tempfile
 import time
@@ -73,9 +74,6 @@ async def measure(folder: Path, count: int) -> None:
     client.open(path, text)
     idle = await hovers(client, path, None, count)
     first = await hovers(client, path, asyncio.create_task(client.save(path, text)), 0)
-    print({k: len(v) for k, v in first.items()})
-    import random
-
     later = await hovers(client, path, asyncio.create_task(client.save(path, text + exchange(random.Random(9)))), 0)
     rows = []
     for title, values in [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
 import tempfile
 import time
@@ -47,8 +48,6 @@ class Editor:
         self.client.feature(lsp.WINDOW_WORK_DONE_PROGRESS_CREATE)(lambda params: None)
         self.client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(lambda params: self._diagnosed(params))
         self.client.feature(lsp.PROGRESS)(lambda params: self._progressed(params))
-        for ours in ("dlm/trainingStatus", "dlm/trainingProgress", "experimental/serverStatus"):
-            self.client.feature(ours)(lambda params: None)
 
     async def start(self) -> lsp.InitializeResult:
         await self.client.start_io(sys.executable, "-m", "dlm_lsp")
@@ -206,5 +205,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="dlm-demo-") as place:
         code = asyncio.run(main(Path(place).resolve()))
     if picture is not None:
-        console.save_svg(str(picture), title="make demo")
+        drawn = console.export_svg(title="make demo")
+        # The fonts it would fetch from afar; any monospaced one does.
+        picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
     sys.exit(code)

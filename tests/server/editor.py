@@ -110,10 +110,11 @@ class Editor(LanguageClient):
         client: types.ClientCapabilities | None = None,
         settings: Mapping[str, Any] | None = None,
         interpreter: tuple[str, ...] = (),
+        server: tuple[str, ...] = (str(SERVER),),
     ) -> types.InitializeResult:
-        """Starts the server and initializes it."""
+        """Starts the server and initializes it; `server` are the interpreter's arguments that run it."""
         env = {**os.environ, "DLM_HOME": str(home), **(environment or {})}
-        await self.start_io(sys.executable, *interpreter, str(SERVER), env=env)
+        await self.start_io(sys.executable, *interpreter, *server, env=env)
         self.set_configuration({"dlm": {"debounceMs": 20, **(settings or {})}})
         return await self.initialize_session(
             types.InitializeParams(
