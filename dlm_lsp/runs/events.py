@@ -11,12 +11,15 @@ from dlm_lsp.training.protocol import Learned, PhaseName, RunKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """`document` is the canonical path; `run` counts runs of this process; `sequence` counts events of it."""
+    """`document` is the canonical path; `run` counts the runs of this process.
+
+    `sequence` counts the events of this process in the order in which they changed a status; 0 before that.
+    """
 
     document: Path
     run: int
-    sequence: int
     at: float  # seconds since the epoch
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

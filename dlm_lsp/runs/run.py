@@ -56,7 +56,6 @@ class RunControl:
         self._stop = stop
         self._emit = emit
         self._clock = clock
-        self._sequence = 0
 
     def stop_requested(self) -> bool:
         return self._stop.is_set()
@@ -68,16 +67,7 @@ class RunControl:
         self.tell(events.Step, step=step, total=total, loss=loss, learning_rate=learning_rate, tokens=tokens)
 
     def tell(self, event: type[events.Event], /, **fields: Any) -> None:
-        self._sequence += 1
-        self._emit(
-            event(
-                document=self._request.path,
-                run=self._request.run,
-                sequence=self._sequence,
-                at=self._clock.now(),
-                **fields,
-            )
-        )
+        self._emit(event(document=self._request.path, run=self._request.run, at=self._clock.now(), **fields))
 
 
 def execute(request: RunRequest, learner: Callable[[], Learner], control: RunControl, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -124,7 +124,6 @@ class DocumentStatus:
     removed: int = 0  # lessons the adapter still knows though they left the document
     note: str = ""  # one sentence on what the last save will do later, such as "saved, not trained (auto-save)"
     warm: bool = False
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> RunState:

@@ -140,6 +140,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 def check_story(told: list[events.Event]) -> None:
     """What must hold of any run, whatever happened: one terminal event, the last one, in counted order."""
+    numbers = [event.sequence for event in told]
+    assert numbers == sorted(set(numbers))
     for run in {event.run for event in told}:
         story = [event for event in told if event.run == run]
         ends = [event for event in story if isinstance(event, events.TERMINAL)]

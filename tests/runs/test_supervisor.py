@@ -143,7 +143,7 @@ async def test_a_cancelled_run_changes_nothing_and_the_next_save_learns(desk: De
         await desk.until(events.Step, 5 + 2)
         assert desk.supervisor.cancel(desk.path) == "stopping after this step"
         assert desk.status.state is RunState.STOPPING
-        assert desk.supervisor.cancel(desk.path) == "cancelled"  # once more is harmless
+        assert desk.supervisor.cancel(desk.path) == "stopping after this step"  # once more is harmless
         await desk.settle()
         assert isinstance(desk.events[-1], events.Cancelled)
         assert desk.events[-1].version == 1

@@ -1,0 +1,186 @@
+"""The records of all documents: the newest text, the store, the runs, and the status that everybody is told.
+
+Only the event-loop thread touches them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dlm_lsp.document import Document
+from dlm_lsp.runs import events, views
+from dlm_lsp.runs.clock import Clock, Timer
+from dlm_lsp.runs.debounce import Debouncer
+from dlm_lsp.runs.narrate import after
+from dlm_lsp.runs.run import RunRequest
+from dlm_lsp.runs.snapshot import read
+from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.store import Store, dlm_home
+from dlm_lsp.training.protocol import RunKind
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[events.Event | None, DocumentStatus], None]
+
+
+@dataclass(slots=True)
+class Pending:
+    """The one waiting run of a document, always for the newest saved text.
+
+    `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over.
+    """
+
+    run: int
+    kind: RunKind
+    document: Document
+    unfinished: bool = False
+    ready: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """The run that the worker has, and the flag that stops it."""
+
+    request: RunRequest
+    stop: threading.Event
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything about one document. `document` is the newest text, saved or not."""
+
+    status: DocumentStatus
+    debouncer: Debouncer
+    document: Document | None = None
+    store: Store | None = None
+    view: views.StoreView = field(default_factory=views.StoreView)
+    pending: Pending | None = None
+    running: Running | None = None
+    lock_timer: Timer | None = None
+    idle: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.status.document
+
+    @property
+    def busy(self) -> bool:
+        return self.pending is not None or self.running is not None
+
+    def forget_lock_timer(self) -> None:
+        if self.lock_timer is not None:
+            self.lock_timer.cancel()
+            self.lock_timer = None
+
+
+class Records:
+    """Makes records, keeps their statuses true, and tells listeners. `due` is called when a debounce is over."""
+
+    def __init__(self, clock: Clock, home: Path | None, due: Callable[[Record], None]) -> None:
+        self._clock = clock
+        self._home = home
+        self._due = due
+        self._by_path: dict[Path, Record] = {}
+        self._listeners: list[Listener] = []
+        self._sequence = itertools.count(1)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(list(self._by_path.values()))
+
+    def get(self, path: Path) -> Record | None:
+        return self._by_path.get(path)
+
+    def of(self, path: Path) -> Record:
+        """The record of `path`, made at its first mention."""
+        if path not in self._by_path:
+            debouncer = Debouncer(self._clock, lambda: self._due(record))
+            record = self._by_path[path] = Record(DocumentStatus(document=path), debouncer)
+        return self._by_path[path]
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def move(self, home: Path | None) -> None:
+        """Stores live elsewhere from now on."""
+        if home != self._home:
+            self._home = home
+            for record in self:
+                record.store = None
+                self.look(record)
+                self.refresh(record)
+
+    def read(self, record: Record, text: str | None) -> Document | None:
+        """Parses `text` (None: the file's content) as the newest text; None, and a note, if it can't be read."""
+        content: str | bytes
+        try:
+            content = record.path.read_bytes() if text is None else text
+        except OSError as error:
+            reason = error.strerror or error
+            record.status = replace(record.status, note=f"{record.path.name} cannot be read: {reason}")
+            self.refresh(record)
+            return None
+        record.document = read(content)
+        return record.document
+
+    def store(self, record: Record, document: Document | None = None) -> Store | None:
+        """The store of the document's id; the last one known while its frontmatter is broken."""
+        document = document or record.document
+        if document is not None and document.frontmatter is not None:
+            dlm_id = document.frontmatter.dlm_id
+            if record.store is None or record.status.dlm_id != dlm_id:
+                record.store = Store(dlm_home(self._home), dlm_id)
+                record.status = replace(record.status, dlm_id=dlm_id)
+        return record.store
+
+    def look(self, record: Record) -> None:
+        """Reads again what the store says: after opening, saving and the end of a run."""
+        record.view = views.look(self.store(record))
+
+    def note(self, record: Record, note: str) -> None:
+        """Puts one sentence into the status."""
+        record.status = replace(record.status, note=note)
+        self.refresh(record)
+
+    def refresh(self, record: Record, event: events.Event | None = None) -> None:
+        """Recomputes what follows from the newest text, the store and the runs, and tells everybody."""
+        running, pending = record.running, record.pending
+        record.status = views.with_facts(
+            record.status,
+            record.document,
+            record.view,
+            learning=views.RunOf(running.request.kind, running.request.document) if running else None,
+            queued=views.RunOf(pending.kind, pending.document) if pending else None,
+        )
+        self.announce(record, event)
+
+    def change(self, record: Record, event: events.Event) -> None:
+        """Applies an event, numbered in the order of their coming, and tells everybody."""
+        event = replace(event, sequence=next(self._sequence))
+        record.status = after(record.status, event)
+        if isinstance(event, events.Step | events.Phase):
+            self.announce(record, event)
+            return
+        if isinstance(event, events.TERMINAL):
+            self.look(record)
+        self.refresh(record, event)
+
+    def tell(self, record: Record, event: type[events.Event], /, *, run: int, **fields: Any) -> None:
+        """An event of the loop's own, about a run that the worker does not have or does not know of."""
+        self.change(record, event(document=record.path, run=run, at=self._clock.now(), **fields))
+
+    def announce(self, record: Record, event: events.Event | None) -> None:
+        """Tells the status as it stands. A listener that fails does not keep the others from hearing."""
+        record.status = replace(record.status, generation=record.status.generation + 1)
+        for listener in tuple(self._listeners):
+            try:
+                listener(event, record.status)
+            except Exception:
+                log.exception("a listener failed on %s", type(event).__name__)
