@@ -118,6 +118,12 @@ class Desk:
             await asyncio.wait_for(self._news.wait(), 20)
         return found[count - 1]
 
+    async def until_status(self, holds: Callable[[DocumentStatus], bool]) -> None:
+        """Waits until the status is as wanted."""
+        while not holds(self.status):
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), 20)
+
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
