@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ class Client:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.news: list[tuple[str, Any]] = []
+        self.began: list[float] = []  # when a progress began, by the performance counter
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
     async def start(cls, home: Path, *arguments: str) -> Client:
-        environment = {**os.environ, "DLM_HOME": str(home)}
+        # As on a person's machine: modules are compiled at their first import, and not again.
+        environment = {**os.environ, "DLM_HOME": str(home), "PYTHONDONTWRITEBYTECODE": ""}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "dlm_lsp", *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
@@ -100,3 +103,5 @@ class Client:
                 self._send({"jsonrpc": "2.0", "id": message["id"], "result": None})
             else:
                 self.news.append((message["method"], message.get("params")))
+                if message["method"] == "$/progress" and message["params"]["value"].get("kind") == "begin":
+                    self.began.append(time.perf_counter())
