@@ -17,7 +17,7 @@ from dlm_lsp.training.protocol import LearnerError, PhaseName
 def prompt(path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None) -> int:
     """Prints answers to standard output and everything else to standard error; an exit code."""
     console = Console(stderr=True)
-    document = read(path.read_bytes())
+    document = read(path.read_bytes(), path)
     if document.frontmatter is None:
         console.print(f"{path.name} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
         return 1

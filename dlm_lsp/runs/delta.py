@@ -27,6 +27,8 @@ class Delta:
         """Why a save with this delta needs no run, as a sentence; None when it needs one."""
         if self.fresh:
             return None
+        if not self.known:
+            return "nothing to train: the document has no prose and no exchanges"
         if self.config_changed:
             return f"{NO_NEW_CONTENT}; the changed configuration applies from the next cycle"
         if self.removed:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dlm_lsp.document import Document, Frontmatter, KeyPath, Position, Problem, Range, Severity
+from dlm_lsp.training.bases import check_reference
 from dlm_lsp.training.protocol import AdapterShape, BaseRequest, TrainingSettings
 
 UNSUPPORTED = "unsupported-setting"
@@ -69,6 +70,19 @@ def with_unsupported(document: Document) -> Document:
         if section.adapter is not None and section.lessons
     )
     return replace(document, problems=(*document.problems, *found, *named)) if found or named else document
+
+
+def with_base_refusal(document: Document, path: Path) -> Document:
+    """The document with an error on its base, if that could not be trained whatever the hub says."""
+    if document.frontmatter is None:
+        return document
+    refusal = check_reference(document.frontmatter.base_model, path.parent)
+    if refusal is None:
+        return document
+    place = document.keys.get(("base_model",))
+    where = place.value if place else _place(document, ("base_model",))
+    problem = Problem(code=refusal.code, severity=Severity.ERROR, message=str(refusal), range=where)
+    return replace(document, problems=(*document.problems, problem))
 
 
 def _unsupported(frontmatter: Frontmatter) -> Iterator[tuple[KeyPath, Severity, str]]:

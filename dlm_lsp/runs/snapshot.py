@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlm_lsp.document import Document, Frontmatter, Lesson, Problem, Section, parse
-from dlm_lsp.runs.effective import with_unsupported
+from dlm_lsp.runs.effective import with_base_refusal, with_unsupported
 from dlm_lsp.runs.fingerprints import Fingerprints, fingerprints
 from dlm_lsp.runs.sources import expand
 
@@ -28,9 +28,13 @@ class Snapshot:
         return tuple({lesson.identity: lesson for section in self.sections for lesson in section.lessons}.values())
 
 
-def read(text: str | bytes) -> Document:
-    """The document that `text` says, with the settings that have no effect among its problems."""
-    return with_unsupported(parse(text))
+def read(text: str | bytes, path: Path | None = None) -> Document:
+    """The document that `text` says, with the settings that have no effect among its problems.
+
+    A document at `path` also says when its base could not be trained: directories are looked for beside it.
+    """
+    document = with_unsupported(parse(text))
+    return document if path is None else with_base_refusal(document, path)
 
 
 def take(path: Path, document: Document) -> Snapshot:

@@ -427,3 +427,24 @@ async def test_the_journal_keeps_how_each_run_ended_and_no_text(desk: Desk) -> N
         ("failed", None, "base-missing"),
     ]
     assert "ferry" not in desk.store.layout.journal.read_text()
+
+
+async def test_a_document_without_text_has_nothing_to_train(desk: Desk) -> None:
+    skipped = await desk.learn("")
+    assert isinstance(skipped, events.Skipped)
+    assert skipped.reason == "nothing to train: the document has no prose and no exchanges"
+
+
+async def test_a_misspelt_base_is_an_error_on_its_value_and_is_not_tried(desk: Desk) -> None:
+    text = desk.write(FERRY).replace("builtin:tiny", "smolm2-135m")
+    status = desk.supervisor.opened(desk.path, text)
+    document = desk.supervisor.document(desk.path)
+    assert document is not None
+    (problem,) = document.problems
+    assert problem.code == "base-unknown"
+    assert "smollm2-135m" in problem.message
+    assert (problem.range.start.line, problem.range.start.column, problem.range.end.column) == (2, 12, 23)
+    desk.supervisor.saved(desk.path, text)
+    await desk.settle()
+    assert status.version is None
+    assert not desk.learner.plans
