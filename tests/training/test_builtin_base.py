@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,24 +120,20 @@ def test_prompt_is_a_prefix_of_the_whole_render(tokenizer: PreTrainedTokenizerBa
         assert whole == prompt + tail
 
 
-def test_the_script_writes_what_the_template_renders(tokenizer: PreTrainedTokenizerBase) -> None:
-    path = Path(__file__).parents[2] / "scripts" / "train_builtin_base.py"
-    spec = importlib.util.spec_from_file_location("train_builtin_base", path)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = script  # its dataclasses look themselves up there
-    try:
-        spec.loader.exec_module(script)
-    finally:
-        del sys.modules[spec.name]
-    docs = [script.Doc("os.walk", "Walk the tree from the top.\n\nThe order of the names is not defined.")]
-    chats = [script.Grammar(5, docs).chat() for _ in range(2)]
+def test_the_script_writes_what_the_template_renders(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
+    from builtin_base import corpus, exchanges
+
+    docs = [corpus.Doc("os.walk", "Walk the tree from the top.\n\nThe order of the names is not defined.")]
+    chats = [exchanges.Grammar(5, docs).chat() for _ in range(2)]
     assert chats[0] == chats[1]
-    grammar = script.Grammar(6, docs)
+    grammar = exchanges.Grammar(6, docs)
     for _ in range(200):
         chat = grammar.chat()
         messages = [{"role": role, "content": content} for role, content in chat]
-        assert tokenizer.apply_chat_template(messages, tokenize=False) == script.render(chat)
+        assert tokenizer.apply_chat_template(messages, tokenize=False) == exchanges.render(chat)
         assert chat[-1][0] == "assistant"
         assert all(content for _, content in chat)
 
