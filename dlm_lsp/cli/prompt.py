@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dlm_lsp.document import parse
 from dlm_lsp.runs.ask import ask
-from dlm_lsp.runs.snapshot import read
 from dlm_lsp.store import Store, StoreError, dlm_home
 from dlm_lsp.training.learner import create
 from dlm_lsp.training.protocol import LearnerError, PhaseName
@@ -17,20 +17,20 @@ from dlm_lsp.training.protocol import LearnerError, PhaseName
 def prompt(path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None) -> int:
     """Prints answers to standard output and everything else to standard error; an exit code."""
     console = Console(stderr=True)
-    document = read(path.read_bytes(), path)
-    if document.frontmatter is None:
+    frontmatter = parse(path.read_bytes()).frontmatter
+    if frontmatter is None:
         console.print(f"{path.name} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
         return 1
-    store = Store(dlm_home(home), document.frontmatter.dlm_id)
+    store = Store(dlm_home(home), frontmatter.dlm_id)
     learner = create()
     control = _Phases(console)
-    if store.current() is None:
-        console.print("nothing is learned yet: the bare base model answers", style="dim")
     try:
+        if store.current() is None:
+            console.print("nothing is learned yet: the bare base model answers", style="dim")
         while (asked := question if question is not None else _line(console)) is not None:
             for piece in ask(
                 learner,
-                document,
+                frontmatter,
                 path,
                 store,
                 asked,
@@ -43,7 +43,7 @@ def prompt(path: Path, question: str | None, max_tokens: int, temperature: float
             sys.stdout.write("\n")
             if question is not None:
                 break
-    except (LearnerError, StoreError, ValueError) as error:
+    except (LearnerError, StoreError) as error:
         console.print(str(error), markup=False, style="red")
         return 1
     except KeyboardInterrupt:

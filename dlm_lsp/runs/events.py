@@ -40,9 +40,10 @@ class Started(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcesRead(Event):
-    """The run read the document's sourced files; what was left out of them, and why."""
+    """The run read the document's sourced files: the lessons in them, and what was left out and why."""
 
     problems: tuple[Problem, ...]
+    lessons: frozenset[str]  # identities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,27 +24,31 @@ class Fingerprints:
 
 
 def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]) -> Fingerprints:
+    """Those of a document at `path` with these lessons."""
     shape = adapter_shape(frontmatter)
+    config = {
+        "settings": asdict(training_settings(frontmatter)),
+        "alpha": shape.alpha,
+        "dropout": shape.dropout,
+        "system_prompt": frontmatter.system_prompt,
+    }
     return Fingerprints(
-        shape=_canonical(
-            {
-                "base_model": _base_identity(frontmatter.base_model, path),
-                "training.adapter": shape.kind,
-                "training.lora_r": shape.rank,
-                "training.target_modules": "auto"
-                if shape.target_modules is None
-                else sorted(set(shape.target_modules)),
-            }
-        ),
-        config=_digest(
-            {
-                "settings": asdict(training_settings(frontmatter)),
-                "alpha": shape.alpha,
-                "dropout": shape.dropout,
-                "system_prompt": frontmatter.system_prompt,
-            }
-        ),
+        shape=shape_of(frontmatter, path),
+        config=_digest(config),
         data=_digest(sorted({lesson.identity for lesson in lessons})),
+    )
+
+
+def shape_of(frontmatter: Frontmatter, path: Path) -> str:
+    """What fixes the adapter's tensors, by dotted frontmatter key, as canonical JSON."""
+    shape = adapter_shape(frontmatter)
+    return _canonical(
+        {
+            "base_model": _base_identity(frontmatter.base_model, path),
+            "training.adapter": shape.kind,
+            "training.lora_r": shape.rank,
+            "training.target_modules": "auto" if shape.target_modules is None else sorted(set(shape.target_modules)),
+        }
     )
 
 

@@ -54,11 +54,15 @@ class Running:
 
 @dataclass(slots=True)
 class Record:
-    """Everything about one document. `document` is the newest text, saved or not."""
+    """Everything about one document.
+
+    `document` is the newest text, saved or not; `sourced` the lessons of its sourced files at the last run.
+    """
 
     status: DocumentStatus
     debouncer: Debouncer
     document: Document | None = None
+    sourced: frozenset[str] | None = None
     store: Store | None = None
     view: views.StoreView = field(default_factory=views.StoreView)
     pending: Pending | None = None
@@ -156,6 +160,7 @@ class Records:
             record.status,
             record.document,
             record.view,
+            record.sourced,
             learning=views.RunOf(running.request.kind, running.request.document) if running else None,
             queued=views.RunOf(pending.kind, pending.document) if pending else None,
         )

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlm_lsp.document import Document
+from dlm_lsp.document import Document, Frontmatter
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
+from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.snapshot import Snapshot, take
-from dlm_lsp.store import Held, Holder, JournalEntry, Ledger, Store, StoreError
+from dlm_lsp.store import Held, Holder, JournalEntry, Store, StoreError
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -95,7 +96,7 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
     began = clock.monotonic()
     snapshot = take(request.path, request.document)
     if snapshot.frontmatter.training.sources:
-        control.tell(events.SourcesRead, problems=snapshot.source_problems)
+        control.tell(events.SourcesRead, problems=snapshot.source_problems, lessons=snapshot.sourced_lessons)
     if request.kind == "cycle" and (reason := _nothing_to_learn(request, snapshot)):
         control.tell(events.Skipped, reason=reason)
         return
@@ -144,7 +145,7 @@ def _learn_and_commit(
 ) -> None:
     ledger = known_to(request.store)
     delta = compare(snapshot, ledger, unfinished=request.unfinished)
-    plan = _plan(request, snapshot, ledger, delta)
+    plan = _plan(request, snapshot, delta)
     control.tell(events.Started, kind=request.kind, fresh=len(plan.fresh), known=len(plan.known))
     if not plan.fresh:
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
@@ -181,7 +182,7 @@ def _learn_and_commit(
     )
 
 
-def _plan(request: RunRequest, snapshot: Snapshot, ledger: Ledger, delta: Delta) -> LearnPlan:
+def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:
     full = request.kind == "full"
     current = request.store.current()
     if not full and current is not None and delta.shape_changed:
@@ -193,7 +194,7 @@ def _plan(request: RunRequest, snapshot: Snapshot, ledger: Ledger, delta: Delta)
             key=delta.shape_changed[0],
         )
     return LearnPlan(
-        session=session_request(snapshot, request.store, ledger, fresh_adapter=full),
+        session=session_request(snapshot.frontmatter, snapshot.path, request.store, fresh_adapter=full),
         kind=request.kind,
         fresh=snapshot.lessons if full else delta.fresh,
         known=() if full else delta.known,
@@ -201,14 +202,16 @@ def _plan(request: RunRequest, snapshot: Snapshot, ledger: Ledger, delta: Delta)
     )
 
 
-def session_request(snapshot: Snapshot, store: Store, ledger: Ledger, *, fresh_adapter: bool = False) -> SessionRequest:
+def session_request(
+    frontmatter: Frontmatter, path: Path, store: Store, *, fresh_adapter: bool = False
+) -> SessionRequest:
     """The session that continues (or, with `fresh_adapter`, begins anew) what the store holds."""
-    frontmatter = snapshot.frontmatter
+    ledger = known_to(store)
     current = None if fresh_adapter else store.current()
-    same_base = bool(ledger.shape) and ledger.shape == snapshot.fingerprints.shape
+    same_base = bool(ledger.shape) and ledger.shape == shape_of(frontmatter, path)
     return SessionRequest(
         key=frontmatter.dlm_id,
-        base=base_request(frontmatter, snapshot.path, ledger.base_revision if same_base else None),
+        base=base_request(frontmatter, path, ledger.base_revision if same_base else None),
         shape=adapter_shape(frontmatter),
         settings=training_settings(frontmatter),
         version_dir=str(current.path) if current else None,

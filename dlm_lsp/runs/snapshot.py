@@ -27,6 +27,13 @@ class Snapshot:
         """Every lesson once, in document order."""
         return tuple({lesson.identity: lesson for section in self.sections for lesson in section.lessons}.values())
 
+    @property
+    def sourced_lessons(self) -> frozenset[str]:
+        """The identities of the lessons that come from sourced files."""
+        return frozenset(
+            lesson.identity for section in self.sections if section.origin is not None for lesson in section.lessons
+        )
+
 
 def read(text: str | bytes, path: Path | None = None) -> Document:
     """The document that `text` says, with the settings that have no effect among its problems.

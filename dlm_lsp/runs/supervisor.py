@@ -97,7 +97,8 @@ class Supervisor:
         """Reads the document; writes nothing and trains nothing. Its session may be warmed in a while."""
         record = self._seen(path, text)
         if self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
-            self._warmth.consider(path, record.document, self._records.store(record))
+            store, learned = self._records.store(record), record.view.version is not None
+            self._warmth.consider(path, record.document, store, learned=learned)
         return record.status
 
     def looked_at(self, path: Path) -> DocumentStatus:
@@ -313,6 +314,7 @@ class Supervisor:
 
     def _sources_read(self, record: Record, running: Running, event: events.SourcesRead) -> None:
         """Their problems join those of the text they were read for; a newer text waits for its own."""
+        record.sourced = event.lessons
         document = record.document
         if document is not None and document is running.request.document:
             record.document = replace(document, problems=(*document.problems, *event.problems))

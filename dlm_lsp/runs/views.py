@@ -64,13 +64,16 @@ def with_facts(
     status: DocumentStatus,
     document: Document | None,
     store: StoreView,
+    sourced: frozenset[str] | None = None,
     *,
     queued: RunOf | None = None,
     learning: RunOf | None = None,
 ) -> DocumentStatus:
-    """The record with everything that follows from the newest text, the store and the runs."""
+    """The record with everything that follows from the newest text, the store and the runs.
+
+    `sourced` are the lessons of the document's sourced files, None while they have not been read.
+    """
     frontmatter = document.frontmatter if document else None
-    present = {lesson.identity for section in document.sections for lesson in section.lessons} if document else set()
     return replace(
         status,
         base=frontmatter.base_model if frontmatter else status.base,
@@ -79,7 +82,7 @@ def with_facts(
         version_at=store.at,
         version_steps=store.steps,
         version_loss=store.loss,
-        removed=sum(1 for identity in store.ledger.lessons if identity not in present),
+        removed=_removed(document, store.ledger, sourced),
         sections=section_statuses(
             document,
             store.ledger,
@@ -89,6 +92,16 @@ def with_facts(
         if document
         else (),
     )
+
+
+def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] | None) -> int:
+    """How many lessons the adapter knows that left the document; 0 where that cannot be told (yet)."""
+    if document is None or document.frontmatter is None:
+        return 0
+    if document.frontmatter.training.sources and sourced is None:
+        return 0
+    present = {lesson.identity for section in document.sections for lesson in section.lessons}
+    return sum(1 for identity in ledger.lessons if identity not in present and identity not in (sourced or ()))
 
 
 def _wanted(run: RunOf | None, ledger: Ledger) -> set[str]:

@@ -8,11 +8,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from dlm_lsp.document import Document
+from dlm_lsp.document import Document, Frontmatter
 from dlm_lsp.runs.clock import Clock, Timer
-from dlm_lsp.runs.delta import known_to
 from dlm_lsp.runs.run import session_request
-from dlm_lsp.runs.snapshot import take
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.store import Store
 from dlm_lsp.training.protocol import Learner, LearningCancelled, PhaseName, SessionInfo
@@ -45,14 +43,17 @@ class Warmth:
             self._learner = self._factory()
         return self._learner
 
-    def consider(self, path: Path, document: Document, store: Store | None) -> None:
-        """Warms the document's session in a moment, if that needs no download: opening must not fetch a base."""
+    def consider(self, path: Path, document: Document, store: Store | None, *, learned: bool) -> None:
+        """Warms the document's session in a moment, if that needs no download: opening must not fetch a base.
+
+        `learned`: there is a version already, so its base was fetched once.
+        """
         frontmatter = document.frontmatter
         if not document.trainable or frontmatter is None or store is None:
             return
-        if frontmatter.base_model.startswith("builtin:") or store.current() is not None:
+        if learned or frontmatter.base_model.startswith("builtin:"):
             self._forget(self._opening, path)
-            self._opening[path] = self._clock.call_later(_AFTER_OPENING, lambda: self._begin(path, document, store))
+            self._opening[path] = self._clock.call_later(_AFTER_OPENING, lambda: self._begin(path, frontmatter, store))
 
     def make_way(self, path: Path | None = None) -> None:
         """A run begins (for `path`): warming anything else stops at its next step. None: all warming stops."""
@@ -70,18 +71,17 @@ class Warmth:
         self._forget(self._cooling, path)
         self._cooling[path] = self._clock.call_later(minutes * 60, lambda: self._cool(path, key))
 
-    def _begin(self, path: Path, document: Document, store: Store) -> None:
+    def _begin(self, path: Path, frontmatter: Frontmatter, store: Store) -> None:
         self._opening.pop(path, None)
         stop = self._warming[path] = threading.Event()
-        self._worker.submit(lambda: self._warm(path, document, store, stop))
+        self._worker.submit(lambda: self._warm(path, frontmatter, store, stop))
 
-    def _warm(self, path: Path, document: Document, store: Store, stop: threading.Event) -> None:
+    def _warm(self, path: Path, frontmatter: Frontmatter, store: Store, stop: threading.Event) -> None:
         """On the worker's thread. A failure is only logged: the run that needs the session will tell it."""
         info: SessionInfo | None = None
         try:
             if not stop.is_set():
-                request = session_request(take(path, document), store, known_to(store))
-                info = self.learner().warm(request, _Quiet(stop))
+                info = self.learner().warm(session_request(frontmatter, path, store), _Quiet(stop))
         except LearningCancelled:
             log.debug("warming %s gave way", path)
         except Exception as error:

@@ -46,7 +46,9 @@ def answer(path: Path, home: Path, question: str) -> str:
     """What the committed version answers, asked as `dlm-lsp prompt` asks."""
     learner = create()
     store = Store(home, DLM_ID)
-    pieces = ask(learner, parse(path.read_bytes()), path, store, question, Quiet(), max_new_tokens=40)
+    frontmatter = parse(path.read_bytes()).frontmatter
+    assert frontmatter is not None
+    pieces = ask(learner, frontmatter, path, store, question, Quiet(), max_new_tokens=40)
     text = "".join(pieces)
     learner.close()
     return text

@@ -411,9 +411,11 @@ async def test_sourced_files_are_learned_and_what_is_left_out_is_said(desk: Desk
     assert any("picture.txt" in problem.message for problem in document.problems)
 
     assert isinstance(await desk.learn(FERRY, extra), events.Skipped)
+    assert desk.status.removed == 0
     (folder / "ferry.txt").write_text("The ferry leaves at eight.\n")
     await desk.learn(FERRY, extra)
     assert "eight" in desk.learner.plans[-1].fresh[0].answer
+    assert desk.status.removed == 1  # what the file said before
 
 
 async def test_the_journal_keeps_how_each_run_ended_and_no_text(desk: Desk) -> None:
