@@ -18,7 +18,7 @@ from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.snapshot import Snapshot, take
-from dlm_lsp.store import Held, Holder, JournalEntry, Store, StoreError
+from dlm_lsp.store import Held, Holder, JournalEntry, Store, StoreError, Version
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -107,11 +107,23 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
     with lock as held:
         notes = (*held.notes, *request.store.recover(held))
         # Another process may have learned, or recovery changed what is current, since the first look.
-        if request.kind == "cycle" and (reason := _nothing_to_learn(request, snapshot)):
-            control.tell(events.Skipped, reason=reason)
-            return
-        with _noted_ends(request, clock):
-            _learn_and_commit(request, snapshot, held, learner, control, clock, began, notes)
+        reason = _nothing_to_learn(request, snapshot) if request.kind == "cycle" else None
+        if reason is None:
+            with _noted_ends(request, clock):
+                learned, version = _learn_and_commit(request, snapshot, held, learner, control, clock)
+    # The end is told when the store is free again, so that whoever hears it can take the store.
+    if reason is not None:
+        control.tell(events.Skipped, reason=reason)
+        return
+    control.tell(
+        events.Finished,
+        kind=request.kind,
+        version=version.number,
+        learned=learned,
+        seconds=clock.monotonic() - began,
+        message=_message(learned, version.number),
+        notes=(*notes, *version.notes),
+    )
 
 
 @contextmanager
@@ -140,9 +152,7 @@ def _learn_and_commit(
     learner: Callable[[], Learner],
     control: RunControl,
     clock: Clock,
-    began: float,
-    notes: tuple[str, ...],
-) -> None:
+) -> tuple[Learned, Version]:
     ledger = known_to(request.store)
     delta = compare(snapshot, ledger, unfinished=request.unfinished)
     plan = _plan(request, snapshot, delta)
@@ -171,15 +181,7 @@ def _learn_and_commit(
         ),
     )
     instance.committed(plan.session.key, str(version.path))
-    control.tell(
-        events.Finished,
-        kind=request.kind,
-        version=version.number,
-        learned=learned,
-        seconds=clock.monotonic() - began,
-        message=_message(learned, version.number),
-        notes=(*notes, *version.notes),
-    )
+    return learned, version
 
 
 def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:
