@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from dlm_lsp.document import Document, Severity
 from dlm_lsp.runs.events import Cancelled, Event, Failed, Finished, Phase, Skipped, Started, Step, Waiting
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.telling import progress_message
+from dlm_lsp.runs.telling import count, progress_message
 
 _STYLES = {
     Severity.ERROR: "red",
@@ -67,7 +67,7 @@ class Printer:
             case Started():
                 known = f" ({event.known} known)" if event.known else ""
                 what = "full retrain of" if event.kind == "full" else "learning"
-                self.say(f"{what} {event.fresh} {'lesson' if event.fresh == 1 else 'lessons'}{known}", "dim")
+                self.say(f"{what} {count(event.fresh, 'lesson')}{known}", "dim")
             case Phase() | Step():
                 self._progress(event, status)
             case Waiting():

@@ -12,7 +12,8 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.runs.telling import headline, section_sentence
+from dlm_lsp.runs.telling import count, headline, section_sentence
+from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import Learner
 
 _STYLES = {
@@ -40,12 +41,15 @@ def show(record: DocumentStatus, document: Document | None, console: Console) ->
     say(f"base     {record.base or 'unknown'}")
     if record.version is not None:
         loss = f", loss {record.version_loss:.2f}" if record.version_loss is not None else ""
-        steps = f", {record.version_steps} steps" if record.version_steps is not None else ""
-        say(f"version  v{record.version:04d}, committed {record.version_at or 'at an unknown time'}{steps}{loss}")
+        steps = f", {count(record.version_steps, 'step')}" if record.version_steps is not None else ""
+        when = record.version_at or "at an unknown time"
+        say(f"version  {version_name(record.version)}, committed {when}{steps}{loss}")
     if record.store is not None:
         say(f"store    {record.store}")
     if record.removed:
-        say(f"removed  {record.removed} lessons left the document; the adapter knows them until a full retrain")
+        say(
+            f"removed  {count(record.removed, 'lesson')} left the document; the adapter knows them until a full retrain"
+        )
     table = Table(box=None, show_header=False, pad_edge=False)
     for section in record.sections:
         table.add_row(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dlm_lsp.document import Lesson
 from dlm_lsp.runs.fingerprints import changed_shape_keys
 from dlm_lsp.runs.snapshot import Snapshot
+from dlm_lsp.runs.telling import count
 from dlm_lsp.store import Known, Ledger, Store
 
 NO_NEW_CONTENT = "no new content, skipping"
@@ -32,8 +33,8 @@ class Delta:
         if self.config_changed:
             return f"{NO_NEW_CONTENT}; the changed configuration applies from the next cycle"
         if self.removed:
-            noun = "lesson" if self.removed == 1 else "lessons"
-            return f"{NO_NEW_CONTENT}; the adapter still knows {self.removed} removed {noun} until a full retrain"
+            removed = count(self.removed, "removed lesson")
+            return f"{NO_NEW_CONTENT}; the adapter still knows {removed} until a full retrain"
         return NO_NEW_CONTENT
 
 

@@ -18,6 +18,7 @@ from dlm_lsp.runs.events import (
     Waiting,
 )
 from dlm_lsp.runs.status import DocumentStatus, LastRun, LockView, Outcome, RunState, RunView
+from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import PhaseName, RunKind
 
 _PHASE_STATES: dict[PhaseName, RunState] = {
@@ -78,7 +79,7 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
         case Skipped():
             return _ended(status, event, "skipped", event.reason, code="no-new-content")
         case Cancelled():
-            kept = f"v{event.version:04d} stays current" if event.version else "nothing was changed"
+            kept = f"{version_name(event.version)} stays current" if event.version else "nothing was changed"
             return _ended(status, event, "cancelled", f"cancelled; {kept}")
         case Failed():
             return _ended(status, event, "failed", event.message, code=event.code, key=event.key)

@@ -18,7 +18,8 @@ from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.snapshot import Snapshot, take
-from dlm_lsp.store import Held, Holder, JournalEntry, Store, StoreError, Version
+from dlm_lsp.runs.telling import end_message
+from dlm_lsp.store import Held, Holder, JournalEntry, Store, StoreError, Version, version_name
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -121,7 +122,7 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
         version=version.number,
         learned=learned,
         seconds=clock.monotonic() - began,
-        message=_message(learned, version.number),
+        message=end_message(learned, version.number),
         notes=(*notes, *version.notes),
     )
 
@@ -190,7 +191,7 @@ def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:
     if not full and current is not None and delta.shape_changed:
         keys = " and ".join(f"`{key}`" for key in delta.shape_changed)
         raise LearnerError(
-            f"{keys} changed, so version v{current.number:04d} cannot be continued. "
+            f"{keys} changed, so version {version_name(current.number)} cannot be continued. "
             "Run Full Retrain to begin a new adapter, or revert the change.",
             code="shape-changed",
             key=delta.shape_changed[0],
@@ -219,17 +220,6 @@ def session_request(
         version_dir=str(current.path) if current else None,
         system_prompt=frontmatter.system_prompt,
     )
-
-
-def _message(learned: Learned, version: int) -> str:
-    steps = "1 step" if learned.steps == 1 else f"{learned.steps} steps"
-    unlearned = sum(1 for lesson in learned.lessons if not lesson.learned)
-    if learned.end == "learned":
-        return f"learned in {steps} (v{version:04d})"
-    if learned.end == "epochs":
-        return f"trained all epochs in {steps} (v{version:04d})"
-    left = f"; {unlearned} of {len(learned.lessons)} lessons not learned yet" if unlearned else ""
-    return f"stopped at the cap of {steps} (v{version:04d}){left}"
 
 
 def _current_version(store: Store) -> int | None:

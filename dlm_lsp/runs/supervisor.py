@@ -25,7 +25,7 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.warmth import Warmth
 from dlm_lsp.runs.worker import Worker
-from dlm_lsp.store import StoreError
+from dlm_lsp.store import StoreError, version_name
 from dlm_lsp.training.protocol import Learner, RunKind, SessionInfo
 
 log = logging.getLogger(__name__)
@@ -149,8 +149,8 @@ class Supervisor:
         if record.view.version is None:
             return None
         return (
-            f"{path.name} has learned up to v{record.view.version:04d}. A full retrain starts from the base model "
-            "and learns the whole document anew; older versions are kept until they are pruned."
+            f"{path.name} has learned up to {version_name(record.view.version)}. A full retrain starts from the base "
+            "model and learns the whole document anew; older versions are kept until they are pruned."
         )
 
     def cancel(self, path: Path | None = None) -> str:

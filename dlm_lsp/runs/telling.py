@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dlm_lsp.runs.status import DocumentStatus, RunState, RunView, SectionState, SectionStatus
+from dlm_lsp.store import version_name
+from dlm_lsp.training.protocol import Learned
 
 _STATES = {
     RunState.QUEUED: "queued",
@@ -34,11 +36,10 @@ def headline(status: DocumentStatus) -> str:
         return f"{status.run.percentage} % · {progress_message(status.run)}"
     if status.last is not None and status.last.outcome == "failed":
         return f"failed: {status.last.message}"
-    version = f"v{status.version:04d}" if status.version else None
+    version = version_name(status.version) if status.version else None
     if waiting := len(status.pending):
-        noun = "section" if waiting == 1 else "sections"
         since = f" since {version}" if version else ""
-        return f"{waiting} {noun} not learned{since}"
+        return f"{count(waiting, 'section')} not learned{since}"
     return f"learned ({version})" if version else "nothing learned yet"
 
 
@@ -47,8 +48,8 @@ def section_sentence(section: SectionStatus) -> str:
     facts = []
     if section.state in (SectionState.LEARNED, SectionState.PARTLY) and section.version is not None:
         verb = "learned" if section.state is SectionState.LEARNED else "partly learned"
-        facts.append(f"{verb} in v{section.version:04d}")
-        facts.append(f"seen {section.times_seen} {'time' if section.times_seen == 1 else 'times'}")
+        facts.append(f"{verb} in {version_name(section.version)}")
+        facts.append(f"seen {count(section.times_seen, 'time')}")
         if section.loss_before is not None and section.loss_after is not None:
             facts.append(f"loss {section.loss_before:.2f} → {section.loss_after:.2f}")
     else:
@@ -63,6 +64,23 @@ def section_sentence(section: SectionStatus) -> str:
         )
     text = " · ".join(facts)
     return f"{text}. {section.reason}" if section.reason else text
+
+
+def end_message(learned: Learned, version: int) -> str:
+    """How a run ended that committed `version`, such as `learned in 31 steps (v0004)`."""
+    steps, name = count(learned.steps, "step"), version_name(version)
+    if learned.end == "learned":
+        return f"learned in {steps} ({name})"
+    if learned.end == "epochs":
+        return f"trained all epochs in {steps} ({name})"
+    unlearned = sum(1 for lesson in learned.lessons if not lesson.learned)
+    left = f"; {unlearned} of {count(len(learned.lessons), 'lesson')} not learned yet" if unlearned else ""
+    return f"stopped at the cap of {steps} ({name}){left}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _duration(seconds: float) -> str:

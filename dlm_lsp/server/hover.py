@@ -10,8 +10,9 @@ from dlm_lsp.document import Document, Position, Range
 from dlm_lsp.document.keys import KeyInfo
 from dlm_lsp.document.model import KeyPath
 from dlm_lsp.runs.status import DocumentStatus, SectionStatus
-from dlm_lsp.runs.telling import headline, section_sentence
+from dlm_lsp.runs.telling import count, headline, section_sentence
 from dlm_lsp.server import wording
+from dlm_lsp.store import version_name
 from dlm_lsp.training.bases import BaseFacts
 
 
@@ -51,18 +52,18 @@ def document_markdown(status: DocumentStatus) -> str:
     """The whole status of a document."""
     rows = [f"**{headline(status)}**"]
     if status.version is not None:
-        facts = [f"Version {wording.version(status.version)}"]
+        facts = [f"Version {version_name(status.version)}"]
         if status.version_at:
             facts.append(wording.moment(status.version_at))
         if status.version_steps is not None:
-            facts.append(wording.count(status.version_steps, "step"))
+            facts.append(count(status.version_steps, "step"))
         if status.version_loss is not None:
             facts.append(f"loss {status.version_loss:.2f}")
         rows.append(" · ".join(facts))
     if status.pending:
-        rows.append(f"To learn: {wording.count(len(status.pending), 'section')}")
+        rows.append(f"To learn: {count(len(status.pending), 'section')}")
     if status.removed:
-        rows.append(f"Learned, but no longer in the document: {wording.count(status.removed, 'lesson')}")
+        rows.append(f"Learned, but no longer in the document: {count(status.removed, 'lesson')}")
     if status.last is not None:
         rows.append(f"Last run: {status.last.message}")
         rows.extend(status.last.notes)

@@ -7,15 +7,6 @@ from datetime import UTC, datetime
 from dlm_lsp.runs.status import LockView
 
 
-def version(number: int) -> str:
-    """The name of a committed version, as its folder is called."""
-    return f"v{number:04d}"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def moment(iso: str) -> str:
     """A stored moment (ISO 8601, UTC) without fractions of a second; as it stands when it is none."""
     try:

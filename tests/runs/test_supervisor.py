@@ -334,7 +334,7 @@ async def test_what_the_cap_cut_short_says_so_and_train_now_continues_it(desk: D
     desk.supervisor.configure(RunSettings(home=desk.home, max_steps=2))
     finished = await desk.learn(FERRY)
     assert isinstance(finished, events.Finished)
-    assert finished.message == "stopped at the cap of 2 steps (v0001); 1 of 1 lessons not learned yet"
+    assert finished.message == "stopped at the cap of 2 steps (v0001); 1 of 1 lesson not learned yet"
     assert desk.status.sections[0].state is SectionState.PARTLY
 
     desk.supervisor.configure(RunSettings(home=desk.home))
