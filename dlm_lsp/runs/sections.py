@@ -75,9 +75,10 @@ def _partly(section: Section, incomplete: int, unlearned: int) -> str:
     of = len(section.lessons)
     noun = "exchange" if section.kind == "instruction" else "text"
     if incomplete:
-        return f"The step cap came before all of it was trained ({incomplete} of {of} {noun}s unfinished)."
+        unfinished = f"{incomplete} of {of} {noun}s unfinished"
+        return f"The step cap came before all of it was trained ({unfinished}); Train Now continues."
     what = f"{unlearned} of {of} {noun}s" if of > 1 else f"this {noun}"
-    return f"Trained, but the step cap came before {what} was learned; Train Now continues."
+    return f"The run ended before {what} was learned; Train Now continues."
 
 
 def _mean(values: list[float | None]) -> float | None:

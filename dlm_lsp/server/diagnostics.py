@@ -10,7 +10,10 @@ from dlm_lsp.server import wording
 # The codes of what is said about learning; the document's own problems have theirs (docs/format.md).
 CODES = {
     "not-learned": (Severity.HINT, "A section is new or changed, and no committed version has learned it."),
-    "partly-learned": (Severity.INFORMATION, "A run's step cap came before all of a section was learned."),
+    "partly-learned": (
+        Severity.INFORMATION,
+        "A run ended (at its step cap or last epoch) before all of a section was learned.",
+    ),
     "not-trained": (Severity.INFORMATION, "A section is of a kind that is not trained on save."),
     "no-new-content": (Severity.INFORMATION, "The last save held nothing new: no run was made."),
     "saved-not-trained": (Severity.INFORMATION, "The last save was not trained, and why."),
