@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 
-from benchmarks import save_to_version, server_latency
+from benchmarks import growing_document, save_to_version, server_latency
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
     )
     print("## From a save to its version\n")
     save_to_version.main()
+    print("\n## A document that grows\n")
+    growing_document.main()
     print("\n## What the editor feels\n")
     server_latency.main()
 
