@@ -44,6 +44,8 @@ class DlmProtocol(LanguageServerProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._initialized = False
+        self._shutdown_request: int | str | None = None  # its id, once it came
+        self._shutdown_answered = asyncio.Event()
         self._asked: set[str] = set()  # the ids of our own requests that are not answered yet
         for method in _REPLACED:
             self.fm.builtin_features.pop(method, None)
@@ -59,6 +61,11 @@ class DlmProtocol(LanguageServerProtocol):
             self._receive(body)
         except Exception:
             log.exception("a message could not be handled")
+
+    async def last_answer(self) -> None:
+        """Returns once `shutdown` was answered, if it was asked: a client may send `exit` right behind it."""
+        if self._shutdown_request is not None:
+            await self._shutdown_answered.wait()
 
     async def ask(self, method: str, params: Any, patience: float | None) -> Any:
         """Sends a request and returns the client's answer. Raises its refusal, or TimeoutError after `patience` s.
@@ -119,6 +126,8 @@ class DlmProtocol(LanguageServerProtocol):
             self.refuse(identity, INVALID_PARAMS, f"The params do not fit {method}.")
         else:
             self._initialized |= method == types.INITIALIZE
+            if method == types.SHUTDOWN:
+                self._shutdown_request = identity
             self.handle_message(request)
             self._shutdown |= method == types.SHUTDOWN
 
@@ -182,6 +191,8 @@ class DlmProtocol(LanguageServerProtocol):
             if self._request_futures.get(msg_id) is future:
                 del self._request_futures[msg_id]
             callback(future)
+            if self._shutdown_request is not None and msg_id == self._shutdown_request:
+                self._shutdown_answered.set()
 
         super()._execute_handler(msg_id, handler, done, args, kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -127,7 +128,10 @@ class _Connection:
         self._server.process_watch = lambda pid: watch_process(pid, editor_gone)
         watch_signals(loop, lifecycle)
         code = await lifecycle.ended()
-        return code, await self._server.stop()
+        clean = await self._server.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server.protocol.last_answer(), _LAST_WORDS)
+        return code, clean
 
     async def consume(self, chunk: bytes) -> None:
         """Handles every message that `chunk` completes, in order."""
