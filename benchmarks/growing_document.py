@@ -13,7 +13,6 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from benchmarks.documents import DLM_ID, document, exchange
 from benchmarks.figures import spread
@@ -25,19 +24,7 @@ from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import Store
 from dlm_lsp.training import learner as learning
-
-
-class Quiet:
-    """A control that nobody looks at."""
-
-    def stop_requested(self) -> bool:
-        return False
-
-    def phase(self, *_: Any, **__: Any) -> None:
-        """Nobody waits."""
-
-    def step(self, *_: Any) -> None:
-        """No steps are taken."""
+from dlm_lsp.training.protocol import Unwatched
 
 
 async def grow(folder: Path, saves: int, seed: int) -> tuple[list[float], list[int], int, int]:
@@ -70,7 +57,7 @@ async def grow(folder: Path, saves: int, seed: int) -> tuple[list[float], list[i
     assert parsed.frontmatter is not None
     store, exact, asked = Store(home, DLM_ID), 0, 0
     for each in (each for section in parsed.sections for each in section.exchanges):
-        pieces = ask(learner, parsed.frontmatter, path, store, each.prompt, Quiet(), max_new_tokens=64)
+        pieces = ask(learner, parsed.frontmatter, path, store, each.prompt, Unwatched(), max_new_tokens=64)
         exact += "".join(pieces).strip() == each.answer
         asked += 1
     return seconds[1:], steps[1:], exact, asked

@@ -11,7 +11,7 @@ from dlm_lsp.document import parse
 from dlm_lsp.runs.ask import ask
 from dlm_lsp.store import Store, StoreError, dlm_home
 from dlm_lsp.training.learner import create
-from dlm_lsp.training.protocol import LearnerError, PhaseName
+from dlm_lsp.training.protocol import LearnerError, PhaseName, Unwatched
 
 
 def prompt(path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None) -> int:
@@ -23,7 +23,7 @@ def prompt(path: Path, question: str | None, max_tokens: int, temperature: float
         return 1
     store = Store(dlm_home(home), frontmatter.dlm_id)
     learner = create()
-    control = _Phases(console)
+    control = _Downloads(console)
     try:
         if store.current() is None:
             console.print("nothing is learned yet: the bare base model answers", style="dim")
@@ -66,19 +66,14 @@ def _line(console: Console) -> str | None:
             return text
 
 
-class _Phases:
+class _Downloads(Unwatched):
     """Says on a terminal what is being waited for before the first word."""
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
-
-    def stop_requested(self) -> bool:
-        return False
 
     def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
         if name == "download":
             done = f" {fraction:.0%}" if fraction is not None else ""
             self._console.print(f"downloading {detail}{done}", style="dim", markup=False)
-
-    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
-        """Answering takes no optimizer steps."""

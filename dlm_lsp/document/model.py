@@ -148,6 +148,14 @@ class Document:
     keys: Mapping[KeyPath, KeyPlace] = field(default_factory=dict)
     frontmatter_range: Range | None = None
 
+    def key_place(self, path: KeyPath) -> KeyPlace | None:
+        """Where the key stands, or its nearest parent that is written; None when none of them is."""
+        while path:
+            if place := self.keys.get(path):
+                return place
+            path = path[:-1]
+        return None
+
     @property
     def trainable(self) -> bool:
         """Whether nothing in the document stands against training it."""

@@ -127,11 +127,8 @@ def _differs(value: Any) -> bool:
 
 def _place(document: Document, key: KeyPath) -> Range:
     """The key's own place, its nearest written parent's, or the first line."""
-    while key:
-        if place := document.keys.get(key):
-            return place.key
-        key = key[:-1]
-    return Range(Position(0, 0), Position(0, 3))
+    place = document.key_place(key)
+    return place.key if place else Range(Position(0, 0), Position(0, 3))
 
 
 def _first_line(place: Range) -> Range:

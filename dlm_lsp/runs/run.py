@@ -19,7 +19,7 @@ from dlm_lsp.runs.effective import adapter_shape, base_request, training_setting
 from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.snapshot import Snapshot, take
 from dlm_lsp.runs.telling import end_message
-from dlm_lsp.store import Held, Holder, JournalEntry, Store, StoreError, Version, version_name
+from dlm_lsp.store import Held, Holder, JournalEntry, Ledger, Store, StoreError, Version, version_name
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -98,7 +98,7 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
     snapshot = take(request.path, request.document)
     if snapshot.frontmatter.training.sources:
         control.tell(events.SourcesRead, problems=snapshot.source_problems, lessons=snapshot.sourced_lessons)
-    if request.kind == "cycle" and (reason := _nothing_to_learn(request, snapshot)):
+    if request.kind == "cycle" and (reason := _compared(request, snapshot)[1].skip_reason()):
         control.tell(events.Skipped, reason=reason)
         return
     lock = request.store.try_lock()
@@ -108,10 +108,12 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
     with lock as held:
         notes = (*held.notes, *request.store.recover(held))
         # Another process may have learned, or recovery changed what is current, since the first look.
-        reason = _nothing_to_learn(request, snapshot) if request.kind == "cycle" else None
+        ledger, delta = _compared(request, snapshot)
+        reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:
             with _noted_ends(request, clock):
-                learned, version = _learn_and_commit(request, snapshot, held, learner, control, clock)
+                plan = _plan(request, snapshot, delta)
+                learned, version = _learn_and_commit(request, snapshot, ledger, plan, held, learner, control, clock)
     # The end is told when the store is free again, so that whoever hears it can take the store.
     if reason is not None:
         control.tell(events.Skipped, reason=reason)
@@ -142,21 +144,22 @@ def _noted_ends(request: RunRequest, clock: Clock) -> Iterator[None]:
         raise
 
 
-def _nothing_to_learn(request: RunRequest, snapshot: Snapshot) -> str | None:
-    return compare(snapshot, known_to(request.store), unfinished=request.unfinished).skip_reason()
+def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:
+    """What the current version knows, and what of the snapshot it does not."""
+    ledger = known_to(request.store)
+    return ledger, compare(snapshot, ledger, unfinished=request.unfinished)
 
 
 def _learn_and_commit(
     request: RunRequest,
     snapshot: Snapshot,
+    ledger: Ledger,
+    plan: LearnPlan,
     held: Held,
     learner: Callable[[], Learner],
     control: RunControl,
     clock: Clock,
 ) -> tuple[Learned, Version]:
-    ledger = known_to(request.store)
-    delta = compare(snapshot, ledger, unfinished=request.unfinished)
-    plan = _plan(request, snapshot, delta)
     control.tell(events.Started, kind=request.kind, fresh=len(plan.fresh), known=len(plan.known))
     if not plan.fresh:
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")

@@ -13,7 +13,7 @@ from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.run import session_request
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.store import Store
-from dlm_lsp.training.protocol import Learner, LearningCancelled, PhaseName, SessionInfo
+from dlm_lsp.training.protocol import Learner, LearningCancelled, SessionInfo, Unwatched
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Warmth:
         info: SessionInfo | None = None
         try:
             if not stop.is_set():
-                info = self.learner().warm(session_request(frontmatter, path, store), _Quiet(stop))
+                info = self.learner().warm(session_request(frontmatter, path, store), Unwatched(stop))
         except LearningCancelled:
             log.debug("warming %s gave way", path)
         except Exception as error:
@@ -115,19 +115,3 @@ class Warmth:
     def _forget(timers: dict[Path, Timer], path: Path) -> None:
         if timer := timers.pop(path, None):
             timer.cancel()
-
-
-class _Quiet:
-    """The control of a warm-up: it can be stopped, and tells nothing."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    def stop_requested(self) -> bool:
-        return self._stop.is_set()
-
-    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
-        """Nobody waits for a warm-up."""
-
-    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
-        """A warm-up takes no steps."""

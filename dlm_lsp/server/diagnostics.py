@@ -36,7 +36,7 @@ class _Places:
     """Where in a document something is to be said."""
 
     def __init__(self, document: Document) -> None:
-        self._keys = document.keys
+        self._document = document
         self._lines = document.text.split("\n")
 
     def line(self, number: int) -> Range:
@@ -49,12 +49,8 @@ class _Places:
 
     def key(self, dotted: str) -> Range:
         """A frontmatter key with its value, its nearest parent that is written, or the first line."""
-        path = tuple(dotted.split("."))
-        while path:
-            if place := self._keys.get(path):
-                return Range(place.key.start, place.value.end)
-            path = path[:-1]
-        return self.line(0)
+        place = self._document.key_place(tuple(dotted.split(".")))
+        return Range(place.key.start, place.value.end) if place else self.line(0)
 
 
 def _of_section(places: _Places, section: SectionStatus) -> Problem | None:

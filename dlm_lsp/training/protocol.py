@@ -6,6 +6,7 @@ interchangeable behind it: requests and results are plain values, weights travel
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -168,6 +169,22 @@ class Control(Protocol):
 
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         """Optimizer step `step` (from 1) of at most `total` is done. `loss` in nats per trained token."""
+
+
+class Unwatched:
+    """The control of work that nobody watches; it stops when `stop` is set, if there is one."""
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop
+
+    def stop_requested(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        """Nobody is told."""
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        """Nobody is told."""
 
 
 class Learner(Protocol):

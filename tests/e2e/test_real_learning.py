@@ -16,6 +16,7 @@ from dlm_lsp.document import parse
 from dlm_lsp.runs.ask import ask
 from dlm_lsp.store import Store
 from dlm_lsp.training.learner import create
+from dlm_lsp.training.protocol import Unwatched
 from tests.server.editor import DLM_ID, Editor, exchange
 
 REAL = ("-m", "dlm_lsp")
@@ -29,26 +30,13 @@ def head(settings: str = "") -> str:
     return f"---\ndlm_id: {DLM_ID}\nbase_model: builtin:tiny\n{settings}---\n"
 
 
-class Quiet:
-    """A control that nobody looks at."""
-
-    def stop_requested(self) -> bool:
-        return False
-
-    def phase(self, *_: Any, **__: Any) -> None:
-        """Nobody waits."""
-
-    def step(self, *_: Any) -> None:
-        """No steps are taken."""
-
-
 def answer(path: Path, home: Path, question: str) -> str:
     """What the committed version answers, asked as `dlm-lsp prompt` asks."""
     learner = create()
     store = Store(home, DLM_ID)
     frontmatter = parse(path.read_bytes()).frontmatter
     assert frontmatter is not None
-    pieces = ask(learner, frontmatter, path, store, question, Quiet(), max_new_tokens=40)
+    pieces = ask(learner, frontmatter, path, store, question, Unwatched(), max_new_tokens=40)
     text = "".join(pieces)
     learner.close()
     return text
