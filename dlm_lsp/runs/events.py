@@ -27,6 +27,7 @@ class Queued(Event):
     """A save (or a command) asks for a run; it begins when the worker is free."""
 
     kind: RunKind
+    detail: str = ""  # why it does not begin yet, if there is more to say than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

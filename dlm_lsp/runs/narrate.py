@@ -45,7 +45,8 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
     run = status.run if status.run is not None and status.run.run == event.run else None
     match event:
         case Queued():
-            return replace(status, run=RunView(run=event.run, kind=event.kind, state=RunState.QUEUED), note="")
+            queued = RunView(run=event.run, kind=event.kind, state=RunState.QUEUED, detail=event.detail)
+            return replace(status, run=queued, note="")
         case Waiting():
             lock = LockView(pid=event.pid, host=event.host, since=event.since, detail=event.detail)
             waiting = replace(run, state=RunState.WAITING, detail=event.detail) if run else None

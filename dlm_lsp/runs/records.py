@@ -57,6 +57,7 @@ class Record:
     """Everything about one document.
 
     `document` is the newest text, saved or not; `sourced` the lessons of its sourced files at the last run.
+    `rest_until`: before that moment (monotonic seconds) no save begins a run. `open`: somebody looks at it.
     """
 
     status: DocumentStatus
@@ -68,6 +69,8 @@ class Record:
     pending: Pending | None = None
     running: Running | None = None
     lock_timer: Timer | None = None
+    rest_until: float = 0.0
+    open: bool = True
     idle: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
@@ -101,12 +104,24 @@ class Records:
     def get(self, path: Path) -> Record | None:
         return self._by_path.get(path)
 
-    def of(self, path: Path) -> Record:
-        """The record of `path`, made at its first mention."""
+    def of(self, path: Path, *, open: bool = True) -> Record:  # noqa: A002 - as the field is called
+        """The record of `path`, made at its first mention; then `open` says whether somebody looks at it."""
         if path not in self._by_path:
             debouncer = Debouncer(self._clock, lambda: self._due(record))
-            record = self._by_path[path] = Record(DocumentStatus(document=path), debouncer)
+            record = self._by_path[path] = Record(DocumentStatus(document=path), debouncer, open=open)
         return self._by_path[path]
+
+    def tidy(self, record: Record) -> None:
+        """Forgets a document that nobody looks at and nothing runs for; of a failed run its sentence is kept."""
+        if record.open or record.busy:
+            return
+        last = record.status.last
+        if last is None or last.outcome != "failed":
+            self._by_path.pop(record.path, None)
+            return
+        record.document = record.store = record.sourced = None
+        record.view = views.StoreView()
+        record.status = DocumentStatus(document=record.path, generation=record.status.generation, last=last)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -176,6 +191,15 @@ class Records:
         if isinstance(event, events.TERMINAL):
             self.look(record)
         self.refresh(record, event)
+        if isinstance(event, events.Finished):
+            self._tell_namesakes(record)
+
+    def _tell_namesakes(self, record: Record) -> None:
+        """A store belongs to its id, not to a path: a renamed document is open anew while the old one's run ends."""
+        for other in self:
+            if other is not record and other.status.dlm_id == record.status.dlm_id:
+                self.look(other)
+                self.refresh(other)
 
     def tell(self, record: Record, event: type[events.Event], /, *, run: int, **fields: Any) -> None:
         """An event of the loop's own, about a run that the worker does not have or does not know of."""

@@ -11,13 +11,17 @@ OnSave = Literal["train", "mark", "off"]
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """`debounce_ms` is the quiet time after a save, `max_wait_ms` the longest a burst can put a run off."""
+    """`debounce_ms` is the quiet time after a save, `max_wait_ms` the longest a burst can put a run off.
+
+    `min_interval_seconds` is the rest between the end of a run and the next one that a save asks for.
+    """
 
     on_save: OnSave = "train"
     train_on_auto_save: bool = False
     max_steps: int = 100
     debounce_ms: int = 400
     max_wait_ms: int = 5000
+    min_interval_seconds: float = 0.0
     home: Path | None = None  # None: $DLM_HOME, or the format's default
     keep_warm_minutes: float = 30.0
     keep_versions: int = 10

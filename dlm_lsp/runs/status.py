@@ -123,6 +123,7 @@ class DocumentStatus:
     sections: tuple[SectionStatus, ...] = ()
     removed: int = 0  # lessons the adapter still knows though they left the document
     note: str = ""  # one sentence on what the last save will do later, such as "saved, not trained (auto-save)"
+    disk: str = ""  # one sentence when the file changed or went without a save
     warm: bool = False
 
     @property

@@ -13,12 +13,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 
 from dlm_lsp.document import Document
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock, SystemClock
+from dlm_lsp.runs.reasons import SaveReason, why_not
 from dlm_lsp.runs.records import Listener, Pending, Record, Records, Running
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.settings import RunSettings
@@ -34,14 +34,6 @@ log = logging.getLogger(__name__)
 _LOCK_POLL = 0.5
 
 
-class SaveReason(StrEnum):
-    """Why the editor saved: its author asked, or it did so by itself."""
-
-    MANUAL = "manual"
-    AFTER_DELAY = "after-delay"
-    FOCUS_OUT = "focus-out"
-
-
 class Supervisor:
     """Decides when to train. `learner` is called on the worker thread, when first something must be trained."""
 
@@ -50,7 +42,7 @@ class Supervisor:
         self._settings = settings
         self._worker = Worker()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._records = Records(self._clock, settings.home, self._make_ready)
+        self._records = Records(self._clock, settings.home, self._quiet)
         self._ready: deque[Record] = deque()
         self._active: Record | None = None
         self._runs = itertools.count(1)
@@ -66,9 +58,20 @@ class Supervisor:
         self._worker.start()
 
     def configure(self, settings: RunSettings) -> None:
-        """New settings hold from the next save on; a changed home is another store for every document."""
-        self._settings = settings
+        """New settings hold from the next save on; a changed home is another store for every document.
+
+        Switching training off takes back what was said of earlier saves, and calls off what only they asked for.
+        """
+        before, self._settings = self._settings, settings
         self._records.move(settings.home)
+        if settings.on_save == "off" and before.on_save != "off":
+            for record in self._records:
+                if record.pending is not None and not record.pending.unfinished:
+                    self._drop_pending(record)
+                last = record.status.last
+                settled = last is not None and last.outcome in ("skipped", "failed")
+                record.status = replace(record.status, last=None if settled else last)
+                self._records.note(record, "")
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called after every change of a status; the event is None when no run caused it."""
@@ -96,9 +99,11 @@ class Supervisor:
     def opened(self, path: Path, text: str) -> DocumentStatus:
         """Reads the document; writes nothing and trains nothing. Its session may be warmed in a while."""
         record = self._seen(path, text)
+        record.open = True
+        record.status = replace(record.status, warm=self._warmth.keeps(record.status.dlm_id))
         if self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
             store, learned = self._records.store(record), record.view.version is not None
-            self._warmth.consider(path, record.document, store, learned=learned)
+            self._warmth.consider(path, record.document, store, self._settings.keep_warm_minutes, learned=learned)
         return record.status
 
     def looked_at(self, path: Path) -> DocumentStatus:
@@ -122,15 +127,25 @@ class Supervisor:
         if document is None or self._closing:
             return
         self._records.look(record)
-        if note := self._why_not(document, reason):
+        if note := why_not(self._settings, document, reason):
             self._records.note(record, note)
             return
         self._queue(record, "cycle", document)
         record.debouncer.touch(self._settings.debounce_ms / 1000, self._settings.max_wait_ms / 1000)
 
     def closed(self, path: Path) -> None:
-        """The editor closed the document; a run for its saved text goes on."""
+        """The editor closed the document; a run for its saved text goes on, and then it is forgotten."""
         self._warmth.closed(path)
+        if (record := self._records.get(path)) is not None:
+            record.open = False
+            self._records.tidy(record)
+
+    def on_disk(self, path: Path, note: str) -> None:
+        """What became of the file without a save, as a sentence; empty when it is what was opened or saved."""
+        record = self._records.get(path)
+        if record is not None and record.status.disk != note:
+            record.status = replace(record.status, disk=note)
+            self._records.refresh(record)
 
     # -- what the author commands
 
@@ -144,12 +159,14 @@ class Supervisor:
 
     def would_discard(self, path: Path) -> str | None:
         """What a full retrain would start over from, as a sentence; None when there is nothing yet."""
-        record = self._records.of(path)
+        record = self._records.of(path, open=False)
         self._records.look(record)
-        if record.view.version is None:
+        version = record.view.version
+        self._records.tidy(record)
+        if version is None:
             return None
         return (
-            f"{path.name} has learned up to {version_name(record.view.version)}. A full retrain starts from the base "
+            f"{path.name} has learned up to {version_name(version)}. A full retrain starts from the base "
             "model and learns the whole document anew; older versions are kept until they are pruned."
         )
 
@@ -172,7 +189,9 @@ class Supervisor:
 
     def unlock(self, path: Path) -> str:
         """Removes the store's lock if its holder is dead; a sentence that says what was done or why not."""
-        store = self._records.store(self._records.of(path))
+        record = self._records.of(path, open=False)
+        store = self._records.store(record)
+        self._records.tidy(record)
         if store is None:
             return "the document has no valid dlm_id, so it has no store"
         try:
@@ -208,27 +227,16 @@ class Supervisor:
         self._records.refresh(record)
         return record
 
-    def _why_not(self, document: Document, reason: SaveReason) -> str:
-        """Why this save trains nothing, as a sentence; empty when it does."""
-        settings = self._settings
-        if settings.on_save == "off":
-            return "saved; training on save is off (dlm.onSave)"
-        if settings.on_save == "mark":
-            return "saved and marked; Train Now learns it (dlm.onSave is `mark`)"
-        if reason is not SaveReason.MANUAL and not settings.train_on_auto_save:
-            return "saved by auto-save and marked; Train Now learns it (dlm.trainOnAutoSave is off)"
-        if not document.trainable:
-            return "saved, not trained: the document has errors"
-        return ""
-
     def _command(self, path: Path, kind: RunKind) -> str:
-        record = self._records.of(path)
+        record = self._records.of(path, open=False)
         document = self._records.read(record, None)
         if document is None:
+            self._records.tidy(record)
             return record.status.note
         self._records.look(record)
         if not document.trainable:
             self._records.refresh(record)
+            self._records.tidy(record)
             return f"{path.name} has errors; nothing was trained"
         self._queue(record, kind, document, unfinished=True)
         record.debouncer.cancel()
@@ -252,8 +260,20 @@ class Supervisor:
         else:
             self._records.refresh(record)
 
+    def _quiet(self, record: Record) -> None:
+        """The debounce is over: the waiting run may begin, unless the machine is to rest first."""
+        pending, rest = record.pending, record.rest_until - self._clock.monotonic()
+        # What the author asked for by command (`unfinished`) does not wait.
+        if pending is None or pending.unfinished or record.running is not None or rest <= 0:
+            self._make_ready(record)
+            return
+        detail = f"{self._settings.min_interval_seconds:g} s of rest between runs (dlm.minIntervalSeconds)"
+        if record.status.run is None or record.status.run.detail != detail:
+            self._records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail)
+        record.debouncer.touch(rest, rest)
+
     def _make_ready(self, record: Record) -> None:
-        """The debounce is over: the waiting run may begin as soon as the worker is free."""
+        """The waiting run may begin as soon as the worker is free."""
         record.forget_lock_timer()
         if record.pending is not None and not record.pending.ready:
             record.pending.ready = True
@@ -344,9 +364,15 @@ class Supervisor:
         """The session cools down from now on; a newer save that came meanwhile is queued visibly."""
         if isinstance(event, events.Finished):
             record.status = replace(record.status, warm=True)
+        if not isinstance(event, events.Skipped):  # whatever its end was, the learner may have loaded something
             self._warmth.used(record.path, request.store.dlm_id, self._settings.keep_warm_minutes)
-        if record.pending is not None:
-            self._records.tell(record, events.Queued, run=record.pending.run, kind=record.pending.kind)
+            record.rest_until = self._clock.monotonic() + self._settings.min_interval_seconds
+        if (pending := record.pending) is not None:
+            self._records.tell(record, events.Queued, run=pending.run, kind=pending.kind)
+            if pending.ready and not pending.unfinished and self._settings.min_interval_seconds:
+                pending.ready = False
+                self._ready.remove(record)
+                self._quiet(record)
         self._became_idle(record)
 
     def _drop_pending(self, record: Record) -> None:
@@ -360,16 +386,18 @@ class Supervisor:
             self._records.tell(record, events.Cancelled, run=pending.run, version=record.status.version)
         self._became_idle(record)
 
-    @staticmethod
-    def _became_idle(record: Record) -> None:
+    def _became_idle(self, record: Record) -> None:
         if not record.busy:
             for future in record.idle:
                 if not future.done():
                     future.set_result(None)
             record.idle.clear()
+            self._records.tidy(record)
 
     def _warmed(self, path: Path, info: SessionInfo | None) -> None:
-        record = self._records.of(path)
+        record = self._records.get(path)
+        if record is None:
+            return
         device = info.device if info else record.status.device
         record.status = replace(record.status, warm=info is not None, device=device)
         self._records.announce(record, None)

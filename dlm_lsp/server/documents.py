@@ -14,7 +14,7 @@ from lsprotocol import types
 from pygls.uris import to_fs_path
 
 from dlm_lsp.document.text import PositionEncoding
-from dlm_lsp.runs.supervisor import SaveReason
+from dlm_lsp.runs.reasons import SaveReason
 from dlm_lsp.server.convert import Positions
 
 log = logging.getLogger(__name__)

@@ -107,6 +107,15 @@ SETTINGS = (
         maximum=60_000,
     ),
     Setting(
+        "minIntervalSeconds",
+        _RUN.min_interval_seconds,
+        "The least time between the end of a run and the next run that a save asks for, in seconds: on a laptop, rest "
+        "for its fans. The newest saved text is trained then; Train Now does not wait.",
+        "min_interval_seconds",
+        minimum=0,
+        maximum=86_400,
+    ),
+    Setting(
         "home",
         "",
         "The folder that holds what has been learned. Empty: the environment variable DLM_HOME, or ~/.dlm.",

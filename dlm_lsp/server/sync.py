@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlm_lsp.runs.clock import Clock, Timer
-from dlm_lsp.runs.supervisor import SaveReason, Supervisor
+from dlm_lsp.runs.reasons import SaveReason
+from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server.documents import Documents, OpenDocument
 
 # Of a burst of keystrokes only the last state is parsed (seconds). Who needs the newest text flushes first.

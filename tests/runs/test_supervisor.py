@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlm_lsp.runs import events
+from dlm_lsp.runs.reasons import SaveReason
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import RunState, SectionState
-from dlm_lsp.runs.supervisor import SaveReason
 from tests.fakes import BREAK, FAIL, Gate
 from tests.runs.conftest import Desk, exchange
 

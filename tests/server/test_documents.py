@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lsprotocol import types
 
 from dlm_lsp.document.text import PositionEncoding
-from dlm_lsp.runs.supervisor import SaveReason
+from dlm_lsp.runs.reasons import SaveReason
 from dlm_lsp.server.documents import Documents, path_of
 
 URI = "file:///folder/a.dlm"
