@@ -205,6 +205,10 @@ class Supervisor:
         record = self._records.get(path)
         return record.status if record else None
 
+    def statuses(self) -> list[DocumentStatus]:
+        """Those of all documents."""
+        return [record.status for record in self._records]
+
     def document(self, path: Path) -> Document | None:
         """The newest text, saved or not, with everything that is wrong with it."""
         record = self._records.get(path)

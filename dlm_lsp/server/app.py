@@ -27,6 +27,7 @@ from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.presenter import Presenter
 from dlm_lsp.server.progress import ProgressReporter
 from dlm_lsp.server.protocol import DlmProtocol
+from dlm_lsp.server.registration import register
 from dlm_lsp.server.settings import ServerSettings
 from dlm_lsp.server.stdio import Sink
 from dlm_lsp.server.sync import Sync
@@ -101,6 +102,11 @@ class DlmServer(LanguageServer):
         self.reporter.close()
         return stopped
 
+    def doing(self) -> str:
+        """What goes on, in a word or two, for the log. May be called on any thread: it only reads."""
+        runs = [status.run for status in self.supervisor.statuses() if status.run is not None]
+        return ", ".join(run.phase or run.state.value for run in runs) or "nothing was trained"
+
     def report_server_error(self, error: Exception, source: Any) -> None:
         """pygls would show a popup. An author can do nothing about it; the log tells whoever can."""
         if isinstance(error, JsonRpcException) and not isinstance(error, JsonRpcInternalError):
@@ -117,7 +123,7 @@ class DlmServer(LanguageServer):
     def _configured(self, settings: ServerSettings) -> None:
         logging.getLogger("dlm_lsp").setLevel(settings.log_level.upper())
         self.supervisor.configure(settings.run)
-        self.presenter.warn(settings.warnings)
+        self.presenter.configured(settings)
 
     async def _refresh_lenses(self) -> None:
         try:
@@ -149,11 +155,16 @@ def _register_life(server: DlmServer) -> None:
     @server.feature(types.INITIALIZED)
     async def initialized(params: types.InitializedParams) -> None:
         server.presenter.health()
-        await server.configuration.initialized()
+        server.spawn(register(server.ask, server.declared))
+        await server.configuration.pull()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
         await server.configuration.did_change(params.settings)
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
+        server.sync.disk.told(params.changes)
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(params: None) -> None:
@@ -198,7 +209,7 @@ def _register_texts(server: DlmServer) -> None:
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         if document := documents.close(params.text_document.uri):
             sync.closed(document)
-            server.outbox.clear_diagnostics(document.uri)
+            server.presenter.closed(document)
 
 
 def _register_views(server: DlmServer) -> None:

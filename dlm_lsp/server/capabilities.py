@@ -16,8 +16,10 @@ class ClientFeatures:
     progress: bool = False
     configuration: bool = False
     register_configuration: bool = False
+    register_watched_files: bool = False
     lens_refresh: bool = False
     related_information: bool = False
+    diagnostic_data: bool = False
     markdown_hover: bool = False
     server_status: bool = False
     training_status: bool = False
@@ -35,8 +37,12 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         register_configuration=bool(
             get_capability(capabilities, "workspace.did_change_configuration.dynamic_registration")
         ),
+        register_watched_files=bool(
+            get_capability(capabilities, "workspace.did_change_watched_files.dynamic_registration")
+        ),
         lens_refresh=bool(get_capability(capabilities, "workspace.code_lens.refresh_support")),
         related_information=bool(get_capability(capabilities, "text_document.publish_diagnostics.related_information")),
+        diagnostic_data=bool(get_capability(capabilities, "text_document.publish_diagnostics.data_support")),
         markdown_hover=types.MarkupKind.Markdown in formats,
         server_status=experimental.get("serverStatusNotification") is True,
         training_status=ours.get("trainingStatus") is True,

@@ -110,6 +110,7 @@ class Commands:
         return self._trained(path, self._supervisor.full_retrain(path))
 
     def _trained(self, path: Path, message: str) -> Result:
+        self._sync.disk.settled(path)
         # Training took the saved text; what the editor shows is about the text that is being written.
         for document in self._documents.at(path):
             if document.dirty:

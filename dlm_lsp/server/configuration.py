@@ -37,20 +37,6 @@ class Configuration:
         self._initial = read_settings(given if isinstance(given, dict) else None)
         self._take(self._initial)
 
-    async def initialized(self) -> None:
-        """Asks to be told of changes, if the client offers that, and reads the client's configuration."""
-        if self._features().register_configuration:
-            registration = types.Registration(
-                id="dlm-configuration",
-                method=types.WORKSPACE_DID_CHANGE_CONFIGURATION,
-                register_options=types.DidChangeConfigurationRegistrationOptions(section=SECTION),
-            )
-            try:
-                await self._ask(types.CLIENT_REGISTER_CAPABILITY, types.RegistrationParams([registration]))
-            except Exception as error:
-                log.info("the client refused to tell configuration changes: %s", error)
-        await self.pull()
-
     async def did_change(self, settings: Any) -> None:
         """The configuration changed: asks for it, or takes what was sent when the client cannot be asked."""
         if self._features().configuration:

@@ -17,18 +17,26 @@ CODES = {
     "not-trained": (Severity.INFORMATION, "A section is of a kind that is not trained on save."),
     "no-new-content": (Severity.INFORMATION, "The last save held nothing new: no run was made."),
     "saved-not-trained": (Severity.INFORMATION, "The last save was not trained, and why."),
+    "changed-on-disk": (
+        Severity.INFORMATION,
+        "The file was changed, moved or deleted without a save; nothing is trained of it by itself.",
+    ),
     "store-locked": (Severity.WARNING, "Another process holds the store; the run begins when it is free."),
     "run-failed": (Severity.ERROR, "The last run failed; the version before it stays current."),
 }
 
 
-def problems(document: Document, status: DocumentStatus) -> list[Problem]:
-    """All problems of `document` with this status, in the order of the text."""
+def problems(document: Document, status: DocumentStatus, *, marking: bool = True) -> list[Problem]:
+    """All problems of `document` with this status, in the order of the text.
+
+    Without `marking` (training on save is off) nothing is said of saves and sections.
+    """
     places = _Places(document)
     found = [*document.problems, *_of_runs(places, status)]
-    for section in status.sections:
-        if (problem := _of_section(places, section)) is not None:
-            found.append(problem)
+    if marking:
+        found.extend(_of_saves(places, status))
+        marks = (_of_section(places, section) for section in status.sections)
+        found.extend(mark for mark in marks if mark is not None)
     return sorted(found, key=lambda problem: problem.range.start)
 
 
@@ -83,10 +91,18 @@ def _of_runs(places: _Places, status: DocumentStatus) -> list[Problem]:
     last = status.last
     if last is not None and last.outcome == "failed":
         found.append(_problem("run-failed", last.message, places.key(last.key or "")))
-    elif last is not None and last.outcome == "skipped" and status.run is None:
+    return found
+
+
+def _of_saves(places: _Places, status: DocumentStatus) -> list[Problem]:
+    found = []
+    last = status.last
+    if last is not None and last.outcome == "skipped" and status.run is None:
         found.append(_problem("no-new-content", last.message, places.line(0)))
     if status.note:
         found.append(_problem("saved-not-trained", wording.sentence(status.note), places.line(0)))
+    if status.disk:
+        found.append(_problem("changed-on-disk", status.disk, places.line(0)))
     return found
 
 

@@ -52,12 +52,16 @@ class Text:
 
 @dataclass
 class OpenDocument:
-    """A document of the client. `now` is what the client holds, `seen` what the supervisor was last given."""
+    """A document of the client.
+
+    `now` is what the client holds, `seen` what the supervisor was last given, `saved` what was opened or saved last.
+    """
 
     uri: str
     path: Path | None
     now: Text
     seen: Text
+    saved: str
     dirty: bool = False  # changed since it was opened or saved
     reason: SaveReason | None = None  # of the save that was announced
 
@@ -91,7 +95,7 @@ class Documents:
 
     def open(self, uri: str, text: str, version: int | None) -> OpenDocument:
         now = Text(_sound(text), version, self.encoding)
-        document = OpenDocument(uri, path_of(uri), now, now)
+        document = OpenDocument(uri, path_of(uri), now, now, now.text)
         self._by_uri[uri] = document
         self._active = uri
         return document
@@ -132,7 +136,8 @@ class Documents:
             log.warning("the saved text differs from what the client's changes made; it replaces it: %s", uri)
             document.now = Text(sound, document.now.version, self.encoding)
         reason, document.reason = document.reason or SaveReason.MANUAL, None
-        document.dirty = False
+        document.dirty, document.saved = False, document.now.text
+        document.path = path_of(uri)  # an editor may have put a file in a link's place
         self._active = uri
         return document, reason
 

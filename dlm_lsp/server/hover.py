@@ -69,6 +69,8 @@ def document_markdown(status: DocumentStatus) -> str:
         rows.extend(status.last.notes)
     if status.note:
         rows.append(status.note)
+    if status.disk:
+        rows.append(status.disk)
     if status.base:
         rows.append(f"Base: `{status.base}`")
     if status.device:

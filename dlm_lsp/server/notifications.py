@@ -34,6 +34,8 @@ class Notifications:
                 self._outbox.offer(f"{TRAINING_PROGRESS} {uri}", lambda: self._outbox.send(TRAINING_PROGRESS, told))
         else:
             self._outbox.flush(f"{TRAINING_PROGRESS} {uri}")
+            if isinstance(event, events.TERMINAL):
+                self._outbox.forget(f"{TRAINING_PROGRESS} {uri}")
         if not features.training_status:
             return
 
@@ -45,15 +47,19 @@ class Notifications:
         if isinstance(event, events.Step | events.Phase):
             self._outbox.offer(key, send)
         else:
-            self._outbox.forget(key)
-            send()
+            self._outbox.newest(key, send)
+
+    def closed(self, document: OpenDocument) -> None:
+        """Nothing is told of a closed document any more."""
+        for method in (TRAINING_PROGRESS, TRAINING_STATUS):
+            self._outbox.forget(f"{method} {document.uri}")
 
     def server_status(self, statuses: list[DocumentStatus], *, quiescent: bool, warnings: tuple[str, ...]) -> None:
         """Tells health, quiescence and a message, when one of them changed."""
         told = server_status_payload(statuses, quiescent=quiescent, warnings=warnings)
         if self._features().server_status and told != self._server_status:
             self._server_status = told
-            self._outbox.send(SERVER_STATUS, told)
+            self._outbox.newest(SERVER_STATUS, lambda: self._outbox.send(SERVER_STATUS, told))
 
 
 def server_status_payload(

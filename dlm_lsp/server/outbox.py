@@ -24,7 +24,8 @@ CONGESTION = 256 * 1024
 class Outbox:
     """Sends at once what must be told, and coalesces what is only the newest state of something.
 
-    `notify` is the transport's; `backlog` tells the bytes that the client has not taken yet.
+    `notify` is the transport's; `backlog` tells the bytes that the client has not taken yet. For a client that
+    does not read, no more is kept than the newest state of each thing, however long that lasts.
     """
 
     def __init__(self, notify: Callable[[str, Any], None], backlog: Callable[[], int], clock: Clock) -> None:
@@ -37,6 +38,11 @@ class Outbox:
         self._last: dict[str, float] = {}
         self._published: dict[str, tuple[int | None, list[types.Diagnostic]]] = {}
 
+    @property
+    def congested(self) -> bool:
+        """Whether the client leaves unread what was sent to it."""
+        return self._backlog() >= CONGESTION
+
     def send(self, method: str, params: Any) -> None:
         """Sends a notification now. Only the loop's thread may: two writers would tear messages apart."""
         if threading.get_ident() != self._thread:
@@ -46,17 +52,25 @@ class Outbox:
     def offer(self, key: str, send: Send) -> None:
         """Calls `send` now or soon. Of several within the interval only the newest is called."""
         due = self._last.get(key, -INTERVAL) + INTERVAL - self._clock.monotonic()
-        if key not in self._timers and due <= 0 and self._backlog() < CONGESTION:
+        if key not in self._timers and due <= 0 and not self.congested:
             self._deliver(key, send)
             return
         self._waiting[key] = send
         if key not in self._timers:
             self._timers[key] = self._clock.call_later(max(due, 0.01), lambda: self._due(key))
 
+    def newest(self, key: str, send: Send) -> None:
+        """Calls `send` now, also within the interval; for a client that does not read, the newest one later."""
+        self.forget(key)
+        if self.congested:
+            self.offer(key, send)
+        else:
+            send()
+
     def flush(self, key: str) -> None:
         """Calls now what waits under `key`, if anything, so that what follows comes after it."""
         send = self._drop(key)
-        if send is not None:
+        if send is not None and not self.congested:
             self._deliver(key, send)
 
     def forget(self, key: str) -> None:
@@ -66,20 +80,27 @@ class Outbox:
 
     def diagnostics(self, uri: str, version: int | None, items: list[types.Diagnostic]) -> None:
         """Publishes the whole set of a document's diagnostics, unless the client has exactly this set."""
+        key = f"{types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS} {uri}"
         if self._published.get(uri) == (version, items):
+            self.forget(key)
             return
-        self._published[uri] = (version, items)
-        params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
-        self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
+
+        def publish() -> None:
+            self._published[uri] = (version, items)
+            params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
+            self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
+
+        self.newest(key, publish)
 
     def clear_diagnostics(self, uri: str) -> None:
         """Takes every diagnostic of a closed document back."""
+        self.forget(f"{types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS} {uri}")
         if self._published.pop(uri, None) is not None:
             params = types.PublishDiagnosticsParams(uri=uri, diagnostics=[])
             self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
 
     def _due(self, key: str) -> None:
-        if self._backlog() >= CONGESTION:
+        if self.congested:
             self._timers[key] = self._clock.call_later(INTERVAL, lambda: self._due(key))
             return
         self._timers.pop(key, None)

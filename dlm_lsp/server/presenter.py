@@ -11,11 +11,12 @@ from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server import convert
 from dlm_lsp.server.capabilities import ClientFeatures
-from dlm_lsp.server.diagnostics import problems
+from dlm_lsp.server.diagnostics import CODES, problems
 from dlm_lsp.server.documents import Documents, OpenDocument
 from dlm_lsp.server.notifications import Notifications
 from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.progress import ProgressReporter
+from dlm_lsp.server.settings import ServerSettings
 
 
 class Presenter:
@@ -39,6 +40,7 @@ class Presenter:
         self._features = features
         self._refresh_lenses = refresh_lenses
         self._warnings: tuple[str, ...] = ()
+        self._marking = True
 
     def on(self, event: events.Event | None, status: DocumentStatus) -> None:
         """Shows `status`, after `event`."""
@@ -60,15 +62,24 @@ class Presenter:
         status = self._supervisor.status(document.path) if document.path is not None else None
         parsed = self._supervisor.document(document.path) if document.path is not None else None
         if status is not None and parsed is not None:
-            self._publish(document, problems(parsed, status))
+            found = problems(parsed, status, marking=self._marking)
+            self._publish(document, found, _generation(status))
 
     def publish_loose(self, document: OpenDocument) -> None:
         """The same for a document that is no file: it is read, and never trained."""
         self._publish(document, list(read(document.seen.text).problems))
 
-    def warn(self, warnings: tuple[str, ...]) -> None:
-        """What is wrong with the settings, until they are read again."""
-        self._warnings = warnings
+    def closed(self, document: OpenDocument) -> None:
+        """Takes back what was shown of a document."""
+        self._notifications.closed(document)
+        self._outbox.clear_diagnostics(document.uri)
+
+    def configured(self, settings: ServerSettings) -> None:
+        """What is wrong with the settings is told until they are read again; what was switched off goes."""
+        self._warnings = settings.warnings
+        self._marking = settings.run.on_save != "off"
+        for document in self._documents:
+            self.publish(document)
         self.health()
 
     def health(self) -> None:
@@ -81,10 +92,18 @@ class Presenter:
             warnings=self._warnings,
         )
 
-    def _publish(self, document: OpenDocument, found: list[Problem]) -> None:
-        with_related = self._features().related_information
+    def _publish(self, document: OpenDocument, found: list[Problem], run: int = 0) -> None:
+        features, positions = self._features(), document.seen.positions
         items = [
-            convert.diagnostic(problem, document.seen.positions, document.uri, with_related=with_related)
+            convert.diagnostic(problem, positions, document.uri, with_related=features.related_information)
             for problem in found
         ]
+        if features.diagnostic_data:
+            for item in items:
+                item.data = {"run": run} if item.code in CODES else None
         self._outbox.diagnostics(document.uri, document.seen.version, items)
+
+
+def _generation(status: DocumentStatus) -> int:
+    """The number of the newest run that ended: what is said about learning is true since then."""
+    return status.last.run if status.last is not None else 0

@@ -35,7 +35,7 @@ class _Run:
 
     def begin(self) -> None:
         """To be called when the client has accepted the token. A run that has ended by then shows nothing."""
-        if self._ended or self.view is None:
+        if self._ended or self.view is None or self._outbox.congested:
             return
         self._begun = True
         kind = "Full retrain" if self.view.kind == "full" else "Training"
@@ -92,7 +92,7 @@ class ProgressReporter:
         if isinstance(event, events.TERMINAL):
             if (ended := self._runs.pop(event.run, None)) is not None:
                 ended.end(status.last.message if status.last is not None else "")
-        elif isinstance(event, events.Started) and self._supported():
+        elif isinstance(event, events.Started) and self._supported() and not self._outbox.congested:
             self._start(event, status)
         elif (run := self._runs.get(event.run)) is not None and status.run is not None:
             run.report(status.run)

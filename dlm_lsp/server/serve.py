@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import os
+import platform
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
+from dlm_lsp import __version__
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
 from dlm_lsp.server.protocol import PARSE_ERROR
 from dlm_lsp.server.stdio import FdReader, FdWriter, Sink
+from dlm_lsp.server.watchdog import Watchdog
 from dlm_lsp.training.protocol import Learner
 
 log = logging.getLogger(__name__)
 
 # A client that has let this much pile up does not read any more (bytes).
-_LOST_BACKLOG = 256 * 1024 * 1024
+_LOST_BACKLOG = 64 * 1024 * 1024
 # What a last message may take to leave, in seconds.
 _LAST_WORDS = 0.2
 
@@ -37,6 +42,7 @@ def run_tcp(learner: Callable[[], Learner], host: str, port: int) -> int:
 
 def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
     _log_to_stderr()
+    log.info("%s", environment())
     code, clean = asyncio.run(serving)
     if not clean:
         # The worker is inside a step that takes its time. It is a daemon, and what it would have written is
@@ -127,8 +133,11 @@ class _Connection:
 
         self._server.process_watch = lambda pid: watch_process(pid, editor_gone)
         watch_signals(loop, lifecycle)
+        watchdog = Watchdog(loop, self._server.doing)
+        watchdog.start()
         code = await lifecycle.ended()
         clean = await self._server.stop()
+        watchdog.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.protocol.last_answer(), _LAST_WORDS)
         return code, clean
@@ -154,6 +163,16 @@ class _Connection:
         """No further byte will come."""
         orderly = self._server.protocol.shut_down
         self._server.lifecycle.end(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "end of input")
+
+
+def environment() -> str:
+    """Which server this is, what runs it and whether it can train, without importing anything heavy."""
+    torch = importlib.util.find_spec("torch")
+    place = Path(torch.origin).parent if torch is not None and torch.origin else None
+    return (
+        f"dlm-lsp {__version__} with Python {platform.python_version()} ({sys.executable}); "
+        f"torch: {place or 'not installed, so nothing can be trained'}"
+    )
 
 
 def _log_to_stderr() -> None:

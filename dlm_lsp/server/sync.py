@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.reasons import SaveReason
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server.disk import DiskWatch
 from dlm_lsp.server.documents import Documents, OpenDocument
 
 # Of a burst of keystrokes only the last state is parsed (seconds). Who needs the newest text flushes first.
@@ -30,13 +32,17 @@ class Sync:
         self._documents = documents
         self._loose = loose
         self._clock = clock
+        self.disk = DiskWatch(supervisor, documents, clock)
+        self._handed: dict[str, Path] = {}  # which path the supervisor knows a document by
         self._timers: dict[str, Timer] = {}
 
     def opened(self, document: OpenDocument) -> None:
         if document.path is None:
             self._loose(document)
         else:
+            self._handed[document.uri] = document.path
             self._supervisor.opened(document.path, document.now.text)
+            self.disk.settled(document.path)
 
     def changed(self, document: OpenDocument) -> None:
         if document.uri not in self._timers:
@@ -47,16 +53,21 @@ class Sync:
         self._settle(document)
         if document.path is None:
             self._loose(document)
-        else:
-            self._supervisor.saved(document.path, None if text is None else document.now.text, reason=reason)
+            return
+        if document.path != (before := self._handed.get(document.uri)):
+            self._left(document, before)
+            self.opened(document)
+        self._supervisor.saved(document.path, None if text is None else document.now.text, reason=reason)
+        self.disk.settled(document.path)
 
     def closed(self, document: OpenDocument) -> None:
         self._settle(document)
-        if document.path is not None and not self._documents.at(document.path):
-            self._supervisor.closed(document.path)
+        self._left(document, self._handed.pop(document.uri, None))
 
     def flush(self, document: OpenDocument) -> None:
-        """Hands the newest text over now, if it was still waiting."""
+        """Hands the newest text over now, if it was still waiting: somebody wants to know."""
+        if document.path is not None:
+            self.disk.glance(document.path)
         if document.uri in self._timers:
             self.hand_over(document)
 
@@ -72,6 +83,13 @@ class Sync:
             self._loose(document)
         else:
             self._supervisor.changed(document.path, document.now.text)
+            self.disk.glance(document.path)
+
+    def _left(self, document: OpenDocument, path: Path | None) -> None:
+        """`document` is no longer at `path`."""
+        if path is not None and not self._documents.at(path):
+            self.disk.closed(path)
+            self._supervisor.closed(path)
 
     def _settle(self, document: OpenDocument) -> None:
         timer = self._timers.pop(document.uri, None)

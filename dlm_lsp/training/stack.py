@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dlm_lsp.training.protocol import LearnerError
+
 # In this order, each a piece of its own between two looks at the stop flag.
 _MODULES = (
     "torch",
@@ -44,11 +46,24 @@ def import_stack(between: Callable[[str, float], None]) -> None:
         _open_native_library()
         for done, module in enumerate(_MODULES):
             between(module, done / len(_MODULES))
-            importer.submit(importlib.import_module, module).result()
+            importer.submit(_imported, module).result()
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         gc.freeze()  # half a million objects that never die: no later collection looks at them again
+
+
+def _imported(module: str) -> None:
+    """Raises LearnerError for a package that is not installed, or broken: the author can do something about it."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        package = (error.name or module).split(".")[0]
+        raise LearnerError(
+            f"`{package}` cannot be imported by {sys.executable}: {error}. Install what training needs with "
+            f"`{sys.executable} -m pip install dlm-language-server`, then save again; `dlm-lsp doctor` checks it.",
+            code="not-installed",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lsprotocol import types
@@ -26,8 +27,17 @@ DECLARED = {
     types.WINDOW_WORK_DONE_PROGRESS_CREATE: "window.workDoneProgress",
     types.WORKSPACE_CONFIGURATION: "workspace.configuration",
     types.WORKSPACE_CODE_LENS_REFRESH: "workspace.codeLens.refreshSupport",
-    types.CLIENT_REGISTER_CAPABILITY: "workspace.didChangeConfiguration.dynamicRegistration",
 }
+REGISTERED = {
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: "workspace.didChangeConfiguration.dynamicRegistration",
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: "workspace.didChangeWatchedFiles.dynamicRegistration",
+}
+
+
+def declares(capabilities: Any, dotted: str) -> bool:
+    for part in dotted.split("."):
+        capabilities = (capabilities or {}).get(part)
+    return bool(capabilities)
 
 
 @pytest.mark.parametrize("name", ["neovim@v0.11.0", "visual-studio-code@v1.65.2", "emacs@v29.1"])
@@ -43,11 +53,10 @@ async def test_a_real_client_is_sent_only_what_it_declared(begin: Begin, tmp_pat
     plain = json.loads(json.dumps(declared, default=editor.protocol._serialize_message))
     sent = {method for method, _ in editor.received}
     for method, capability in DECLARED.items():
-        value = plain
-        for part in capability.split("."):
-            value = (value or {}).get(part)
-        assert value or method not in sent, f"{method} was sent without {capability}"
-    told = {types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, types.PROGRESS}
+        assert declares(plain, capability) or method not in sent, f"{method} was sent without {capability}"
+    asked = {each.method for params in editor.all(types.CLIENT_REGISTER_CAPABILITY) for each in params.registrations}
+    assert asked == {method for method, capability in REGISTERED.items() if declares(plain, capability)}
+    told = {types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, types.PROGRESS, types.CLIENT_REGISTER_CAPABILITY}
     assert sent <= told | set(DECLARED)
 
 
@@ -59,8 +68,8 @@ def test_one_client_is_served_over_tcp(tmp_path: Path) -> None:
         cwd=tmp_path,
     ) as server:
         assert server.stderr is not None
-        listening = re.search(r"127\.0\.0\.1', (\d+)", server.stderr.readline())
-        assert listening is not None
+        lines = iter(server.stderr.readline, "")
+        listening = next(found for line in lines if (found := re.search(r"127\.0\.0\.1', (\d+)", line)))
         with socket.create_connection(("127.0.0.1", int(listening[1])), timeout=30) as client:
             client.sendall(b"".join(map(frame, (initialize(), request(2, "shutdown"), notification("exit")))))
             stream = client.makefile("rb").read()
