@@ -29,6 +29,7 @@ DEVICE = "cpu (fake)"
 # A lesson that contains one of these words makes the run do what it says.
 FAIL = "FAIL"  # a LearnerError about `base_model`
 BREAK = "BREAK"  # an exception that nobody foresaw
+QUIT = "QUIT"  # the end of the interpreter, as a library may ask for it
 NOISE = "NOISE"  # prints, and writes to file descriptor 1
 STUBBORN = "STUBBORN"  # does not look at the stop flag any more once it has begun to train
 
@@ -90,6 +91,8 @@ class FakeLearner:
             raise LearnerError("The base can't be had. Choose another one.", code="base-missing", key="base_model")
         if BREAK in said:
             raise ZeroDivisionError("nobody foresaw this")
+        if QUIT in said:
+            raise SystemExit(3)
         if NOISE in said:
             print("noise of a library")  # noqa: T201
             os.write(1, b"Content-Length: 9999\r\n\r\nnoise of a C library\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ from dlm_lsp.runs.status import DocumentStatus
 
 def payload(status: DocumentStatus) -> dict[str, Any]:
     """Every field of the record by its name; ranges are 0-based lines and code-point columns, paths are text."""
-    plain: dict[str, Any] = _plain(asdict(status))
+    plain: dict[str, Any] = _plain(status)
     plain["state"] = status.state.value
     return plain
 
 
 def _plain(value: Any) -> Any:
+    """In one pass: `dataclasses.asdict` copies deeply, and this is done for every change of a status."""
+    kind = type(value)
+    if value is None or kind in (str, int, float, bool):
+        return value
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -26,4 +31,9 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Path):
         return str(value)
-    return value
+    return {name: _plain(getattr(value, name)) for name in _names(kind)}  # type: ignore[arg-type]  # classes are hashable
+
+
+@lru_cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))

@@ -37,11 +37,12 @@ def capabilities(**changes: Any) -> types.ClientCapabilities:
             configuration=True,
             code_lens=types.CodeLensWorkspaceClientCapabilities(refresh_support=True),
             did_change_configuration=types.DidChangeConfigurationClientCapabilities(dynamic_registration=True),
+            did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True),
         ),
         "text_document": types.TextDocumentClientCapabilities(
             synchronization=types.TextDocumentSyncClientCapabilities(will_save=True, did_save=True),
             hover=types.HoverClientCapabilities(content_format=[types.MarkupKind.Markdown]),
-            publish_diagnostics=types.PublishDiagnosticsClientCapabilities(related_information=True),
+            publish_diagnostics=types.PublishDiagnosticsClientCapabilities(related_information=True, data_support=True),
         ),
         "experimental": {
             "serverStatusNotification": True,
@@ -139,7 +140,23 @@ class Editor(LanguageClient):
                 self.process.kill()
             await self.stop()
         assert self.error is None, self.error
+        self.check_progress()
         return code
+
+    def check_progress(self) -> None:
+        """What holds of every progress of every test, whatever happened (R1): asked for, begun once, ended once."""
+        asked = [params.token for params in self.all(types.WINDOW_WORK_DONE_PROGRESS_CREATE)]
+        assert len(asked) == len(set(asked)), "a token was used for a second run"
+        told: dict[Any, list[Any]] = {}
+        for params in self.all(types.PROGRESS):
+            told.setdefault(params.token, []).append(params.value)
+        assert set(told) <= set(asked), "a progress was told that the client was not asked for"
+        for token, story in told.items():
+            kinds = [value["kind"] for value in story]
+            assert kinds[0] == "begin" and kinds.count("begin") == 1, f"{token}: {kinds}"
+            assert kinds[-1] == "end" and kinds.count("end") == 1, f"{token}: {kinds}"
+            reached = [value["percentage"] for value in story[:-1]]
+            assert reached == sorted(reached), f"{token} went back: {reached}"
 
     # -- what arrived -------------------------------------------------------------------------------------
 
@@ -217,6 +234,19 @@ class Editor(LanguageClient):
         self.text_document_will_save(types.WillSaveTextDocumentParams(identifier, reason))
         path.write_text(text, encoding="utf-8", newline="")
         self.text_document_did_save(types.DidSaveTextDocumentParams(identifier, text if with_text else None))
+
+    def close(self, uri: str) -> None:
+        self.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri)))
+
+    def watcher_saw(self, *paths: Path, kind: types.FileChangeType = types.FileChangeType.Changed) -> None:
+        """Tells the server that files changed, as an editor's file watcher does."""
+        events = [types.FileEvent(path.as_uri(), kind) for path in paths]
+        self.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams(events))
+
+    def runs(self, uri: str) -> list[tuple[int, str]]:
+        """Every run of a document that ended, and how, in order."""
+        ends = [(last["run"], last["outcome"]) for each in self.statuses(uri) if (last := each["last"])]
+        return list(dict.fromkeys(ends))
 
     async def command(self, name: str, *arguments: Any) -> Any:
         return await self.workspace_execute_command_async(types.ExecuteCommandParams(name, arguments))
