@@ -91,6 +91,8 @@ async def test_a_save_is_learned_and_the_answer_changes(editors: list[Editor], t
 
     shown = editor.shown()
     assert len(shown) == 2
+    told = " ".join(each.message or "" for progress in shown for each in progress)
+    assert "importing torch" in told and "step " in told  # R20: phases by their names
     for progress in shown:
         assert [type(each).__name__ for each in (progress[0], progress[-1])] == [
             "WorkDoneProgressBegin",
@@ -112,7 +114,7 @@ async def test_a_save_is_learned_and_the_answer_changes(editors: list[Editor], t
     assert answer(path, home, COLOUR[0]) == COLOUR[1]
 
 
-async def test_a_cancelled_run_ends_at_its_next_step_and_the_committed_version_stays(
+async def test_r13_a_cancelled_run_ends_within_a_second_or_two_steps_and_the_committed_version_stays(
     editors: list[Editor], tmp_path: Path
 ) -> None:
     home, path = tmp_path / "home", tmp_path / "orvane.dlm"
@@ -125,11 +127,15 @@ async def test_a_cancelled_run_ends_at_its_next_step_and_the_committed_version_s
     editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
     editor.save(path, text + exchange(*FERRY))
     await editor.until(lambda: any(each["step"] and each["run_id"] == 2 for each in editor.all("dlm/trainingProgress")))
-    asked = time.monotonic()
+
+    def steps() -> int:
+        return max(each["step"] for each in editor.all("dlm/trainingProgress") if each["run_id"] == 2)
+
+    asked, before = time.monotonic(), steps()
     token = list(editor.progress_reports)[-1]
     editor.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
     status = await editor.idle(uri)
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 1.0 or steps() - before <= 2
     assert status["last"]["outcome"] == "cancelled"
     assert status["version"] == 1
     current = Store(home, DLM_ID).current()
@@ -137,7 +143,7 @@ async def test_a_cancelled_run_ends_at_its_next_step_and_the_committed_version_s
     assert current.number == 1
 
 
-async def test_killed_in_mid_run_it_loses_nothing_and_the_next_server_trains(
+async def test_r04_killed_in_mid_run_it_loses_nothing_and_the_next_server_trains(
     editors: list[Editor], tmp_path: Path
 ) -> None:
     home, path = tmp_path / "home", tmp_path / "orvane.dlm"

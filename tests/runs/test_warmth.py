@@ -9,7 +9,7 @@ from pathlib import Path
 from dlm_lsp.runs import events
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.training.protocol import Control, SessionInfo, SessionRequest
-from tests.fakes import FakeLearner
+from tests.fakes import FAIL, FakeLearner
 from tests.runs.conftest import Desk, exchange
 
 FERRY = exchange("When does the ferry leave?", "At seven.")
@@ -104,4 +104,32 @@ async def test_an_idle_session_is_released_after_its_time_and_a_save_starts_the_
     desk.clock.advance(2 * 60)
     await desk.until_status(lambda status: not status.warm)
     assert len(told.released) == 1
+    assert await desk.supervisor.shutdown(10)
+
+
+async def test_a_session_that_was_only_warmed_or_whose_run_was_no_success_is_released_too(tmp_path: Path) -> None:
+    desk, told = await at_a_desk(tmp_path, keep_warm_minutes=10.0)
+    desk.supervisor.opened(desk.path, desk.write(FERRY))
+    desk.clock.advance(2)
+    await desk.until_status(lambda status: status.warm)
+    desk.clock.advance(11 * 60)
+    await desk.until_status(lambda status: not status.warm)
+    await desk.learn(exchange("What?", FAIL))
+    desk.clock.advance(11 * 60)
+    assert await desk.supervisor.shutdown(10)
+    assert len(told.released) == 2
+
+
+async def test_a_renamed_document_keeps_its_session_warm_for_its_full_time(tmp_path: Path) -> None:
+    desk, told = await at_a_desk(tmp_path, warm_on_open=False, keep_warm_minutes=10.0)
+    await desk.learn(FERRY)
+    desk.clock.advance(9 * 60)
+    renamed = tmp_path / "renamed.dlm"
+    desk.path.rename(renamed)
+    desk.path = renamed
+    assert desk.supervisor.opened(renamed, renamed.read_text()).warm
+    await desk.learn(FERRY + exchange("Who bakes?", "Ulla."))
+    desk.clock.advance(2 * 60)
+    await asyncio.sleep(0)
+    assert not told.released
     assert await desk.supervisor.shutdown(10)

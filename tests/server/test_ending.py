@@ -44,7 +44,7 @@ def training(wire: Wire, path: Path, answer: str = "A lesson.") -> None:
 
 @pytest.mark.parametrize("answer", ["A lesson.", STUBBORN])
 @pytest.mark.parametrize("busy", [False, True])
-def test_soon_after_the_end_of_input(tmp_path: Path, gate: Gate, busy: bool, answer: str) -> None:
+def test_r03_gone_soon_after_the_end_of_input(tmp_path: Path, gate: Gate, busy: bool, answer: str) -> None:
     with Wire(tmp_path / "home", {"DLM_FAKE_GATE": str(gate.path)}) as wire:
         if busy:
             gate.allow(1)
@@ -58,7 +58,7 @@ def test_soon_after_the_end_of_input(tmp_path: Path, gate: Gate, busy: bool, ans
 
 
 @pytest.mark.parametrize("answer", ["A lesson.", STUBBORN])
-def test_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path, gate: Gate, answer: str) -> None:
+def test_r03_gone_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path, gate: Gate, answer: str) -> None:
     with Wire(tmp_path / "home", {"DLM_FAKE_GATE": str(gate.path)}) as wire:
         gate.allow(1)
         training(wire, tmp_path / "a.dlm", answer)
@@ -70,7 +70,7 @@ def test_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path, gate: Ga
         assert time.monotonic() - began < AFTER_EXIT
 
 
-def test_soon_after_its_editor_was_killed_though_somebody_holds_the_pipe(tmp_path: Path, gate: Gate) -> None:
+def test_r03_gone_soon_after_its_editor_was_killed_though_somebody_holds_the_pipe(tmp_path: Path, gate: Gate) -> None:
     """A wrapper that hands its pipes on is killed in mid-run; this test still holds the other ends."""
     wrapper = f"import subprocess, sys; subprocess.Popen([sys.executable, {str(SERVER)!r}]).wait()"
     process = subprocess.Popen(

@@ -92,17 +92,6 @@ async def test_an_unchanged_save_is_skipped_and_the_notice_goes_with_the_next_ch
     assert len(editor.shown()) == 1
 
 
-async def test_a_burst_of_saves_makes_one_run_with_the_newest_text(begin: Begin, tmp_path: Path) -> None:
-    editor = await begin(settings={"debounceMs": 150})
-    path = tmp_path / "a.dlm"
-    uri = editor.open(path, HEAD)
-    for number in range(20):
-        editor.save(path, HEAD + exchange("Which save?", f"Number {number}."))
-    status = await editor.idle(uri)
-    assert (status["version"], status["pending"]) == (1, 0)
-    assert len(editor.shown()) == 1
-
-
 async def test_a_save_during_a_run_waits_and_is_learned_after_it(begin: Begin, gate: Gate, tmp_path: Path) -> None:
     editor = await begin(gate=gate)
     path = tmp_path / "a.dlm"
@@ -123,34 +112,6 @@ async def test_a_file_is_read_when_the_client_does_not_send_the_text(editor: Edi
     status = await editor.idle(uri)
     assert len(status["sections"]) == 2
     assert status["pending"] == 0
-
-
-@pytest.mark.parametrize("how", ["progress", "command"])
-async def test_a_run_is_cancelled_from_progress_or_by_command(
-    begin: Begin, gate: Gate, tmp_path: Path, how: str
-) -> None:
-    editor = await begin(gate=gate)
-    path = tmp_path / "a.dlm"
-    uri = editor.open(path, HEAD)
-    editor.save(path, ONE)
-    gate.allow(1)
-    await editor.until(lambda: any(len(run) > 0 for run in editor.shown()))
-    await editor.state(uri, "training")
-    if how == "progress":
-        (token,) = editor.progress_reports
-        editor.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
-        editor.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
-        editor.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams("of somebody else"))
-    else:
-        result = await editor.command("dlm.cancel", uri)
-        assert result == {"ok": True, "message": "stopping after this step"}
-    status = await editor.idle(uri)
-    assert status["version"] is None
-    assert status["last"]["outcome"] == "cancelled"
-    (run,) = editor.shown()
-    assert [isinstance(each, types.WorkDoneProgressEnd) for each in run].count(True) == 1
-    assert isinstance(run[-1], types.WorkDoneProgressEnd)
-    assert editor.messages == []
 
 
 async def test_a_document_with_errors_trains_nothing_and_keeps_what_was_learned(editor: Editor, tmp_path: Path) -> None:
@@ -191,7 +152,7 @@ async def test_a_failed_run_says_why_and_the_next_one_is_as_good_as_new(
 
 
 @pytest.mark.parametrize("reason", [types.TextDocumentSaveReason.AfterDelay, types.TextDocumentSaveReason.FocusOut])
-async def test_auto_save_marks_and_a_manual_save_trains(
+async def test_r06_auto_save_marks_and_a_manual_save_trains(
     editor: Editor, tmp_path: Path, reason: types.TextDocumentSaveReason
 ) -> None:
     path = tmp_path / "a.dlm"
@@ -203,7 +164,7 @@ async def test_auto_save_marks_and_a_manual_save_trains(
     assert (await editor.idle(uri))["version"] == 1
 
 
-async def test_auto_save_trains_if_asked_to(begin: Begin, tmp_path: Path) -> None:
+async def test_r06_auto_save_trains_if_asked_to(begin: Begin, tmp_path: Path) -> None:
     editor = await begin(settings={"trainOnAutoSave": True})
     path = tmp_path / "a.dlm"
     uri = editor.open(path, HEAD)
@@ -211,7 +172,7 @@ async def test_auto_save_trains_if_asked_to(begin: Begin, tmp_path: Path) -> Non
     assert (await editor.idle(uri))["version"] == 1
 
 
-async def test_noise_of_libraries_does_not_get_into_the_protocol(begin: Begin, tmp_path: Path) -> None:
+async def test_r17_noise_of_libraries_does_not_get_into_the_protocol(begin: Begin, tmp_path: Path) -> None:
     editor = await begin(environment={"PYTHONUNBUFFERED": "1"})
     path = tmp_path / "a.dlm"
     uri = editor.open(path, HEAD)

@@ -42,7 +42,9 @@ def holding(home: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield holder
 
 
-async def test_a_locked_store_is_told_and_the_run_begins_when_it_is_free(editor: Editor, tmp_path: Path) -> None:
+async def test_r14_a_locked_store_names_its_holder_and_the_run_begins_when_it_is_free(
+    editor: Editor, tmp_path: Path
+) -> None:
     with holding(tmp_path / "home") as holder:
         path = tmp_path / "a.dlm"
         uri = editor.open(path, HEAD)
@@ -66,7 +68,7 @@ async def test_a_locked_store_is_told_and_the_run_begins_when_it_is_free(editor:
     assert editor.messages == []
 
 
-async def test_waiting_for_a_lock_can_be_cancelled(editor: Editor, tmp_path: Path) -> None:
+async def test_r14_waiting_for_a_lock_can_be_cancelled(editor: Editor, tmp_path: Path) -> None:
     store = Store(dlm_home(tmp_path / "home"), DLM_ID)
     with store.try_lock():  # type: ignore[union-attr]
         path = tmp_path / "a.dlm"
@@ -79,7 +81,7 @@ async def test_waiting_for_a_lock_can_be_cancelled(editor: Editor, tmp_path: Pat
     assert "store-locked" not in editor.codes(uri)
 
 
-async def test_two_servers_on_one_document_do_not_get_in_each_others_way(
+async def test_r14_two_servers_on_one_document_do_not_get_in_each_others_way(
     begin: Begin, gate: Gate, tmp_path: Path
 ) -> None:
     first, second = await begin(gate=gate), await begin()
