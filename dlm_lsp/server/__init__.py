@@ -18,7 +18,7 @@ def serve_stdio(learner: Callable[[], Learner] | None = None) -> int:
     whatever is imported later cannot write into the protocol. If training does not stop in time, the process
     ends here without returning.
     """
-    from dlm_lsp.server.stdio import claim
+    from dlm_lsp._streams import claim
 
     reading, writing = claim()
     from dlm_lsp.server.serve import run_stdio
