@@ -23,15 +23,17 @@ from dlm_lsp.runs.records import Listener, Pending, Record, Records, Running
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.warmth import Warmth
+from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.store import StoreError, version_name
-from dlm_lsp.training.protocol import Learner, RunKind, SessionInfo
+from dlm_lsp.training.protocol import RunKind, SessionInfo
 
 log = logging.getLogger(__name__)
 
 # How often a run that waits for another process' lock looks again, in seconds.
 _LOCK_POLL = 0.5
+# What the worker gets at the end to put its run away, once the learner that kept it is gone, in seconds.
+_AFTER_ABANDONING = 0.3
 
 
 class SaveReason(StrEnum):
@@ -45,7 +47,7 @@ class SaveReason(StrEnum):
 class Supervisor:
     """Decides when to train. `learner` is called on the worker thread, when first something must be trained."""
 
-    def __init__(self, *, learner: Callable[[], Learner], settings: RunSettings, clock: Clock | None = None) -> None:
+    def __init__(self, *, learner: Learners, settings: RunSettings, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._settings = settings
         self._worker = Worker()
@@ -55,7 +57,7 @@ class Supervisor:
         self._active: Record | None = None
         self._runs = itertools.count(1)
         self._closing = False
-        self._warmth = Warmth(learner, self._worker, self._clock, self._warmed)
+        self._warmth = Warmth(learner, settings, self._worker, self._clock, self._warmed)
 
     # -- life
 
@@ -67,7 +69,7 @@ class Supervisor:
 
     def configure(self, settings: RunSettings) -> None:
         """New settings hold from the next save on; a changed home is another store for every document."""
-        self._settings = settings
+        self._settings = self._warmth.settings = settings
         self._records.move(settings.home)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -84,6 +86,8 @@ class Supervisor:
         self.cancel()
         self._worker.stop()
         done = await asyncio.to_thread(self._worker.join, deadline)
+        if self._warmth.abandon() and not done:
+            done = await asyncio.to_thread(self._worker.join, _AFTER_ABANDONING)
         await asyncio.sleep(0)  # the worker's last events
         return done
 
@@ -344,7 +348,8 @@ class Supervisor:
         """The session cools down from now on; a newer save that came meanwhile is queued visibly."""
         if isinstance(event, events.Finished):
             record.status = replace(record.status, warm=True)
-            self._warmth.used(record.path, request.store.dlm_id, self._settings.keep_warm_minutes)
+        if not isinstance(event, events.Skipped):  # a run that ended otherwise may have loaded the model, too
+            self._warmth.used(record.path, request.store.dlm_id)
         if record.pending is not None:
             self._records.tell(record, events.Queued, run=record.pending.run, kind=record.pending.kind)
         self._became_idle(record)

@@ -5,43 +5,73 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dlm_lsp.document import Document, Frontmatter
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.run import session_request
+from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.store import Store
-from dlm_lsp.training.protocol import Learner, LearningCancelled, SessionInfo, Unwatched
+from dlm_lsp.training.protocol import (
+    Learner,
+    LearnerMode,
+    LearningCancelled,
+    LivesElsewhere,
+    SessionInfo,
+    Unwatched,
+)
 
 log = logging.getLogger(__name__)
 
 # A document that was only opened for a glance shall not cost a second of computing.
 _AFTER_OPENING = 1.5
 
+# What makes the learner of each mode; a single one makes it whatever the mode.
+Learners = Callable[[], Learner] | Mapping[LearnerMode, Callable[[], Learner]]
 Told = Callable[[Path, SessionInfo | None], None]
 
 
 class Warmth:
     """Everything but `learner` is called on the event-loop thread. `told` hears what became warm, or cold."""
 
-    def __init__(self, factory: Callable[[], Learner], worker: Worker, clock: Clock, told: Told) -> None:
+    def __init__(self, learners: Learners, settings: RunSettings, worker: Worker, clock: Clock, told: Told) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._factory = factory
+        self.settings = settings
+        self._learners = learners
         self._worker = worker
         self._clock = clock
         self._told = told
         self._learner: Learner | None = None
+        self._mode: LearnerMode = settings.learner  # of `_learner`
+        self._abandoned = False
         self._opening: dict[Path, Timer] = {}
         self._warming: dict[Path, threading.Event] = {}
         self._cooling: dict[Path, Timer] = {}
 
     def learner(self) -> Learner:
-        """On the worker's thread: the one learner of this process."""
+        """On the worker's thread: the one learner of this process, of the kind that the settings name now."""
+        if self._abandoned:
+            raise LearningCancelled
+        mode = self.settings.learner
+        if self._learner is not None and self._mode != mode:
+            log.info("from now on the learner is a %s", mode)
+            self._learner.close()
+            self._learner = None
+            self._on_loop(self._all_cold)
         if self._learner is None:
-            self._learner = self._factory()
+            self._mode = mode
+            self._learner = (self._learners[mode] if isinstance(self._learners, Mapping) else self._learners)()
         return self._learner
+
+    def abandon(self) -> bool:
+        """At the end: what the learner does outside of this process ends at once. False if there is no such."""
+        self._abandoned = True
+        if (elsewhere := _elsewhere(self._learner)) is None:
+            return False
+        elsewhere.abandon()
+        return True
 
     def consider(self, path: Path, document: Document, store: Store | None, *, learned: bool) -> None:
         """Warms the document's session in a moment, if that needs no download: opening must not fetch a base.
@@ -49,7 +79,7 @@ class Warmth:
         `learned`: there is a version already, so its base was fetched once.
         """
         frontmatter = document.frontmatter
-        if not document.trainable or frontmatter is None or store is None:
+        if not document.trainable or frontmatter is None or store is None or not self.settings.keep_warm_minutes:
             return
         if learned or frontmatter.base_model.startswith("builtin:"):
             self._forget(self._opening, path)
@@ -66,10 +96,14 @@ class Warmth:
     def closed(self, path: Path) -> None:
         self._forget(self._opening, path)
 
-    def used(self, path: Path, key: str, minutes: float) -> None:
-        """A run of session `key` ended: it stays warm for `minutes` from now."""
+    def used(self, path: Path, key: str) -> None:
+        """A run of session `key` ended, or it was warmed: it stays warm for a while from now."""
         self._forget(self._cooling, path)
+        minutes = self.settings.keep_warm_minutes
         self._cooling[path] = self._clock.call_later(minutes * 60, lambda: self._cool(path, key))
+        elsewhere = _elsewhere(self._learner)
+        if elsewhere is not None and not elsewhere.alive:
+            self._all_cold()
 
     def _begin(self, path: Path, frontmatter: Frontmatter, store: Store) -> None:
         self._opening.pop(path, None)
@@ -87,12 +121,19 @@ class Warmth:
         except Exception as error:
             log.info("warming %s failed: %s", path, error)
         finally:
-            self._on_loop(lambda: self._warmed(path, info))
+            self._on_loop(lambda: self._warmed(path, frontmatter.dlm_id, info))
 
-    def _warmed(self, path: Path, info: SessionInfo | None) -> None:
+    def _warmed(self, path: Path, key: str, info: SessionInfo | None) -> None:
         self._warming.pop(path, None)
         if info is not None:
             self._told(path, info)
+            self.used(path, key)
+
+    def _all_cold(self) -> None:
+        """Every session is gone with what held it."""
+        for path in list(self._cooling):
+            self._forget(self._cooling, path)
+            self._told(path, None)
 
     def _cool(self, path: Path, key: str) -> None:
         self._cooling.pop(path, None)
@@ -115,3 +156,7 @@ class Warmth:
     def _forget(timers: dict[Path, Timer], path: Path) -> None:
         if timer := timers.pop(path, None):
             timer.cancel()
+
+
+def _elsewhere(learner: object) -> LivesElsewhere | None:
+    return learner if isinstance(learner, LivesElsewhere) else None

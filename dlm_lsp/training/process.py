@@ -61,8 +61,12 @@ class ProcessLearner:
         process = self._process
         return process.pid if process is not None and not process.ended else None
 
+    @property
+    def alive(self) -> bool:
+        return self.pid is not None
+
     def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
-        if self._lost and self.pid is None:
+        if self._lost and not self.alive:
             # Another one would be lost the same way, with every document that is opened. An author's save may try.
             raise LearnerLostError("The learner was lost. The next save starts a new one.", code="learner-died")
         reports = self._call(wire.Warm(self._next(), request), request.key, control, self._patience.stop_warming)

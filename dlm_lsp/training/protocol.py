@@ -219,7 +219,11 @@ class Learner(Protocol):
 
 @runtime_checkable
 class LivesElsewhere(Protocol):
-    """A learner whose work is done outside of this process."""
+    """A learner whose work is done outside of this process, and may end there."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything can be in memory there. From any thread."""
 
     def abandon(self) -> None:
         """Ends that work at once and for good, whatever it is doing. From any thread; this process is about to end."""
