@@ -47,7 +47,7 @@ class ProcessLearner:
     def __init__(self, command: Sequence[str] | None = None, patience: Patience | None = None) -> None:
         """`command` starts a process that speaks the protocol of `wire.py` on its standard input and output."""
         self._command = command
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self._process: LearnerProcess | None = None
         self._keys: set[str] = set()  # of sessions that the process may hold
         self._calls = 0
@@ -69,7 +69,7 @@ class ProcessLearner:
         if self._lost and not self.alive:
             # Another one would be lost the same way, with every document that is opened. An author's save may try.
             raise LearnerLostError("The learner was lost. The next save starts a new one.", code="learner-died")
-        reports = self._call(wire.Warm(self._next(), request), request.key, control, self._patience.stop_warming)
+        reports = self._call(wire.Warm(self._next(), request), request.key, control, self.patience.stop_warming)
         for report in reports:
             if isinstance(report, wire.Warmed):
                 return report.info
@@ -77,7 +77,7 @@ class ProcessLearner:
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:
         files = wire.Files()
-        for report in self._call(wire.Learn(self._next(), plan), plan.session.key, control, self._patience.stop):
+        for report in self._call(wire.Learn(self._next(), plan), plan.session.key, control, self.patience.stop):
             if isinstance(report, wire.Piece):
                 files.add(report)
             elif isinstance(report, wire.Outcome):
@@ -89,7 +89,7 @@ class ProcessLearner:
 
     def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
         call = wire.Generate(self._next(), request)
-        for report in self._call(call, request.session.key, control, self._patience.stop):
+        for report in self._call(call, request.session.key, control, self.patience.stop):
             if isinstance(report, wire.Text):
                 yield report.text
 
@@ -136,7 +136,7 @@ class ProcessLearner:
             raise LearnerError(f"This can't be handed to the learner's process: {error}.") from error
         over = False
         try:
-            for report in self._watched(process, request.call, control, Watch(self._patience, grace)):
+            for report in self._watched(process, request.call, control, Watch(self.patience, grace)):
                 over = isinstance(report, wire.Warmed | wire.Outcome | wire.Answered | wire.Cancelled | wire.Failed)
                 self._lost = self._lost and not over
                 match report:
@@ -163,7 +163,7 @@ class ProcessLearner:
             try:
                 report = process.receive(_POLL)
             except Gone:
-                raise self._died(watch) from None
+                raise self._died(watch.stopping or control.stop_requested()) from None
             now = time.monotonic()
             watch.passes(now - looked)
             looked = now
@@ -190,7 +190,7 @@ class ProcessLearner:
         if self._process is not None:
             if not self._process.ended:
                 return self._process
-            log.warning("the learner %s while nothing was asked of it; starting a new one", self._process.fate())
+            log.warning("the learner %s, while nothing was asked of it; starting a new one", self._process.fate())
             self._forget()
         control.phase("import", "starting the learner")
         with self._guard:
@@ -214,7 +214,7 @@ class ProcessLearner:
                 code="learner-outdated",
             )
 
-    def _died(self, watch: Watch) -> Exception:
+    def _died(self, stopping: bool) -> Exception:
         """What to raise when the process is gone."""
         process = self._forget()
         assert process is not None
@@ -223,7 +223,7 @@ class ProcessLearner:
             return LearningCancelled()
         self._lost = True
         log.warning("the learner %s", fate)
-        if watch.stopping:
+        if stopping:
             return LearningCancelled(f"the learner {fate}; the next save starts a new one")
         return LearnerLostError(f"The learner {fate}.", code="learner-died")
 
