@@ -106,7 +106,7 @@ async def test_what_is_not_kept_warm_gives_all_of_its_memory_back(begin: Begin, 
     assert (await editor.idle(uri))["version"] == 1
     while learners(editor.process.pid):
         await editor.idle(uri)
-    assert not (await editor.idle(uri))["warm"]
+    await editor.until(lambda: not editor.statuses(uri)[-1]["warm"])
 
 
 @pytest.mark.parametrize("ending", ["exit", "end of input"])
