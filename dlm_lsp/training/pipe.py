@@ -41,7 +41,8 @@ class LearnerProcess:
         self._reports: queue.SimpleQueue[wire.Report | None] = queue.SimpleQueue()
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._misunderstood = ""
-        self._over = False
+        self._over = False  # the last report was taken
+        self._closed = False  # and before that, it had come
         threading.Thread(target=self._read, name="dlm-learner-reports", daemon=True).start()
         threading.Thread(target=self._write, name="dlm-learner-requests", daemon=True).start()
 
@@ -51,7 +52,7 @@ class LearnerProcess:
 
     @property
     def ended(self) -> bool:
-        return self._over or self._process.poll() is not None
+        return self._closed or self._process.poll() is not None
 
     def send(self, request: wire.Request) -> None:
         """Never blocks; to a process that is gone it does nothing. Raises WireError when it can't be sent at all."""
@@ -111,6 +112,7 @@ class LearnerProcess:
         except wire.WireError as error:
             self._misunderstood = str(error)
         self._reports.put(None)
+        self._closed = True
         self._process.stdout.close()
         # Nobody may ask for a long time, and a dead process stays in the system's table until it is waited for.
         self._process.wait()

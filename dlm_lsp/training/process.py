@@ -6,6 +6,7 @@ the other end of the wire. Control is by messages alone; killing is what is left
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -66,8 +67,8 @@ class ProcessLearner:
         return self.pid is not None
 
     def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
-        if self._lost and not self.alive:
-            # Another one would be lost the same way, with every document that is opened. An author's save may try.
+        if not self.alive and (self._lost or self._process is not None):
+            # Another one may be lost the same way, with every document that is opened. An author's save may try.
             raise LearnerLostError("The learner was lost. The next save starts a new one.", code="learner-died")
         reports = self._call(wire.Warm(self._next(), request), request.key, control, self.patience.stop_warming)
         for report in reports:
@@ -94,16 +95,15 @@ class ProcessLearner:
                 yield report.text
 
     def committed(self, key: str, version_dir: str) -> None:
-        if self._process is not None:
-            self._process.send(wire.Committed(key, version_dir))
+        self._tell(wire.Committed(key, version_dir))
 
     def release(self, key: str) -> None:
         """The last session takes the process with it, and so all of its memory."""
         self._keys.discard(key)
         if not self._keys:
             self.close()
-        elif self._process is not None:
-            self._process.send(wire.Release(key))
+        else:
+            self._tell(wire.Release(key))
 
     def close(self) -> None:
         if (process := self._forget()) is not None:
@@ -114,6 +114,12 @@ class ProcessLearner:
             self._abandoned = True
             if self._process is not None:
                 self._process.kill()
+
+    def _tell(self, request: wire.Committed | wire.Release) -> None:
+        """What is not answered may be lost, too: the next run finds out by itself."""
+        if self._process is not None:
+            with contextlib.suppress(wire.WireError):  # such as a path that is no Unicode
+                self._process.send(request)
 
     def _next(self) -> int:
         self._calls += 1
@@ -133,7 +139,9 @@ class ProcessLearner:
         try:
             process.send(request)
         except wire.WireError as error:
-            raise LearnerError(f"This can't be handed to the learner's process: {error}.") from error
+            raise LearnerError(
+                f"This can't be handed to the learner's process: {error}. Set `dlm.learner` to thread for it."
+            ) from error
         over = False
         try:
             for report in self._watched(process, request.call, control, Watch(self.patience, grace)):
@@ -192,7 +200,7 @@ class ProcessLearner:
                 return self._process
             log.warning("the learner %s, while nothing was asked of it; starting a new one", self._process.fate())
             self._forget()
-        control.phase("import", "starting the learner")
+        control.phase("import")
         with self._guard:
             if self._abandoned:
                 raise LearningCancelled

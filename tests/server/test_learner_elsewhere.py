@@ -109,8 +109,13 @@ async def test_what_is_not_kept_warm_gives_all_of_its_memory_back(begin: Begin, 
     await editor.until(lambda: not editor.statuses(uri)[-1]["warm"])
 
 
-@pytest.mark.parametrize("ending", ["exit", "end of input"])
-@pytest.mark.parametrize("doing", ["starting", "learning", STUBBORN, FREEZE, "stopped", "idle"])
+@pytest.mark.parametrize(
+    ("doing", "ending"),
+    [
+        *((doing, "end of input") for doing in ("starting", "learning", STUBBORN, FREEZE, "stopped", "idle")),
+        *((doing, "exit") for doing in ("learning", FREEZE, "stopped")),
+    ],
+)
 def test_no_learner_is_left_whatever_it_was_doing(tmp_path: Path, gate: Gate, doing: str, ending: str) -> None:
     environment = {"DLM_FAKE_GATE": str(gate.path), "DLM_FAKE_START": "held" if doing == "starting" else ""}
     with Wire(tmp_path / "home", environment) as wire:
