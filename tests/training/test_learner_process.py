@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -186,6 +187,22 @@ def test_after_a_death_a_run_that_works_makes_warming_possible_again(learner: Pr
     assert learner.warm(SESSION, Unwatched()).device == "cpu (fake)"
 
 
+def test_deaths_leave_neither_threads_nor_descriptors(learner: ProcessLearner, gate: Gate) -> None:
+    def held() -> tuple[int, int]:
+        learner.close()
+        for thread in threading.enumerate():
+            if thread.name.startswith("dlm-learner-"):
+                thread.join(PATIENCE)
+        return psutil.Process().num_fds(), threading.active_count()
+
+    before = held()
+    for _ in range(4):
+        gate.allow(1)
+        with pytest.raises(LearnerLostError):
+            cycle(learner, SESSION, LESSON, control=Acts(send(learner, signal.SIGKILL)))
+    assert held() == before
+
+
 def test_what_can_not_be_started_is_told() -> None:
     with pytest.raises(LearnerLostError, match="can't be started"):
         cycle(ProcessLearner(["/nowhere/python"]), SESSION, LESSON)
@@ -266,6 +283,19 @@ def test_a_stop_while_the_process_starts(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(LearningCancelled):
             attempt()
     assert not psutil.Process().children()
+
+
+def test_a_stop_while_torch_is_imported_is_honoured_by_the_process_itself() -> None:
+    class AfterTwoPieces(Recorder):
+        def stop_requested(self) -> bool:
+            return self.phases.count("import") > 3
+
+    real = ProcessLearner()
+    with pytest.raises(LearningCancelled) as caught:
+        real.warm(request("builtin:tiny"), AfterTwoPieces())
+    assert str(caught.value) == ""
+    assert real.alive
+    real.close()
 
 
 def test_a_death_after_a_stop_is_a_cancelled_run(learner: ProcessLearner, gate: Gate) -> None:
