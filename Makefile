@@ -8,10 +8,10 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures soak clean
+.PHONY: help setup demo test lint types check bench base docs pictures soak bench-learners clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.done ## Create .venv and install everything
 
@@ -53,6 +53,9 @@ docs: setup ## Write the generated pages anew
 
 soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory must stay flat
 	$(BIN)/python -m tests.soak.soak
+
+bench-learners: setup ## Measure the two kinds of learner against each other
+	$(BIN)/python -m benchmarks.learners
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -43,7 +43,7 @@ class Client:
     def notify(self, method: str, params: Any) -> None:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
-    async def initialize(self, *, warm: bool = False) -> Any:
+    async def initialize(self, *, warm: bool = False, **settings: Any) -> Any:
         result = await self.request(
             "initialize",
             {
@@ -53,7 +53,7 @@ class Client:
                     "window": {"workDoneProgress": True},
                     "experimental": {"dlm": {"trainingStatus": True}},
                 },
-                "initializationOptions": {"debounceMs": 0, "warmOnOpen": warm},
+                "initializationOptions": {"debounceMs": 0, "warmOnOpen": warm, **settings},
             },
         )
         self.notify("initialized", {})

@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -23,6 +23,10 @@ app = typer.Typer(
 
 DocumentArgument = Annotated[Path, typer.Argument(metavar="DOC", help="The .dlm document.")]
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where stores live; default: $DLM_HOME, then ~/.dlm.")]
+LearnerOption = Annotated[
+    Literal["thread", "process"],
+    typer.Option("--learner", help="Learn in this process, or in one of its own whose crash is survived."),
+]
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,6 +70,7 @@ def train(
     full: Annotated[
         bool, typer.Option("--full", help="Start over from the base model, over the whole document.")
     ] = False,
+    learner: LearnerOption = "thread",
     home: HomeOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
 ) -> None:
@@ -80,6 +85,7 @@ def train(
         home=home,
         train_on_auto_save=True,
         warm_on_open=False,
+        learner=learner,
     )
     raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch, full=full)))
 
@@ -92,13 +98,14 @@ def prompt(
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always gives the likeliest answer.")] = 0.0,
+    learner: LearnerOption = "thread",
     home: HomeOption = None,
 ) -> None:
     """Ask the adapter that the document has taught."""
     from dlm_lsp.cli.prompt import prompt as run
 
     _log(False)
-    raise typer.Exit(run(_existing(document), question, max_tokens, temperature, home))
+    raise typer.Exit(run(_existing(document), question, max_tokens, temperature, home, learner))
 
 
 @app.command()

@@ -10,11 +10,13 @@ from rich.console import Console
 from dlm_lsp.document import parse
 from dlm_lsp.runs.ask import ask
 from dlm_lsp.store import Store, StoreError, dlm_home
-from dlm_lsp.training.learner import create
-from dlm_lsp.training.protocol import LearnerError, PhaseName, Unwatched
+from dlm_lsp.training.choice import LEARNERS
+from dlm_lsp.training.protocol import LearnerError, LearnerMode, PhaseName, Unwatched
 
 
-def prompt(path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None) -> int:
+def prompt(
+    path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None, mode: LearnerMode
+) -> int:
     """Prints answers to standard output and everything else to standard error; an exit code."""
     console = Console(stderr=True)
     frontmatter = parse(path.read_bytes()).frontmatter
@@ -22,7 +24,7 @@ def prompt(path: Path, question: str | None, max_tokens: int, temperature: float
         console.print(f"{path.name} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
         return 1
     store = Store(dlm_home(home), frontmatter.dlm_id)
-    learner = create()
+    learner = LEARNERS[mode]()
     control = _Downloads(console)
     try:
         if store.current() is None:

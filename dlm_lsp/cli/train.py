@@ -17,7 +17,7 @@ from dlm_lsp.runs.events import Cancelled, Event, Failed
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.training.protocol import Learner
+from dlm_lsp.training.choice import LEARNERS
 
 # A first interrupt lets the step in flight end; this is how long it may take, in seconds.
 _STOP_DEADLINE = 300.0
@@ -37,7 +37,7 @@ async def train(path: Path, settings: RunSettings, *, watch: bool, full: bool) -
     rolled back. A second one leaves at once; the store is intact either way.
     """
     loop = asyncio.get_running_loop()
-    supervisor = Supervisor(learner=_learner, settings=settings)
+    supervisor = Supervisor(learner=LEARNERS, settings=settings)
     console = Console()
     last: list[Event] = []
     interrupted = asyncio.Event()
@@ -131,9 +131,3 @@ def _on_interrupt(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]
             loop.add_signal_handler(number, interrupt)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(interrupt))
-
-
-def _learner() -> Learner:
-    from dlm_lsp.training.learner import create
-
-    return create()

@@ -106,6 +106,7 @@ class Cancelled(Event):
     """The author stopped the run; the last committed version stays. Terminal."""
 
     version: int | None
+    detail: str = ""  # what the stop has cost, if more than the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,8 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
             return _ended(status, event, "skipped", event.reason, code="no-new-content")
         case Cancelled():
             kept = f"{version_name(event.version)} stays current" if event.version else "nothing was changed"
-            return _ended(status, event, "cancelled", f"cancelled; {kept}")
+            cost = f"; {event.detail}" if event.detail else ""
+            return _ended(status, event, "cancelled", f"cancelled; {kept}{cost}")
         case Failed():
             return _ended(status, event, "failed", event.message, code=event.code, key=event.key)
         case _:

@@ -24,6 +24,7 @@ from dlm_lsp.training.protocol import (
     Learned,
     Learner,
     LearnerError,
+    LearnerLostError,
     LearningCancelled,
     LearnPlan,
     PhaseName,
@@ -79,8 +80,14 @@ def execute(request: RunRequest, learner: Callable[[], Learner], control: RunCon
     """
     try:
         _execute(request, learner, control, clock)
-    except LearningCancelled:
-        control.tell(events.Cancelled, version=_current_version(request.store))
+    except LearningCancelled as stop:
+        control.tell(events.Cancelled, version=_current_version(request.store), detail=str(stop))
+    except LearnerLostError as error:
+        log.warning("run %d of %s failed: %s", request.run, request.path, error)
+        version = _current_version(request.store)
+        kept = f"{version_name(version)} stays current" if version else "Nothing was changed"
+        message = f"{error} {kept}; the next save starts a new one."
+        control.tell(events.Failed, code=error.code, message=message, key=error.key)
     except (LearnerError, StoreError) as error:
         log.warning("run %d of %s failed", request.run, request.path, exc_info=True)
         control.tell(events.Failed, code=error.code, message=str(error), key=getattr(error, "key", None))

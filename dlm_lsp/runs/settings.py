@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dlm_lsp.training.protocol import LearnerMode
+
 OnSave = Literal["train", "mark", "off"]
 
 
@@ -26,3 +28,4 @@ class RunSettings:
     keep_warm_minutes: float = 30.0
     keep_versions: int = 10
     warm_on_open: bool = True
+    learner: LearnerMode = "thread"

@@ -23,21 +23,23 @@ from dlm_lsp.runs.records import Listener, Pending, Record, Records, Running
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.warmth import Warmth
+from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.store import StoreError, version_name
-from dlm_lsp.training.protocol import Learner, RunKind, SessionInfo
+from dlm_lsp.training.protocol import RunKind, SessionInfo
 
 log = logging.getLogger(__name__)
 
 # How often a run that waits for another process' lock looks again, in seconds.
 _LOCK_POLL = 0.5
+# What the worker gets at the end to put its run away, once the learner that kept it is gone, in seconds.
+_AFTER_ABANDONING = 0.3
 
 
 class Supervisor:
     """Decides when to train. `learner` is called on the worker thread, when first something must be trained."""
 
-    def __init__(self, *, learner: Callable[[], Learner], settings: RunSettings, clock: Clock | None = None) -> None:
+    def __init__(self, *, learner: Learners, settings: RunSettings, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._settings = settings
         self._worker = Worker()
@@ -47,7 +49,7 @@ class Supervisor:
         self._active: Record | None = None
         self._runs = itertools.count(1)
         self._closing = False
-        self._warmth = Warmth(learner, self._worker, self._clock, self._warmed)
+        self._warmth = Warmth(learner, settings, self._worker, self._clock, self._warmed)
 
     # -- life
 
@@ -63,6 +65,7 @@ class Supervisor:
         Switching training off takes back what was said of earlier saves, and calls off what only they asked for.
         """
         before, self._settings = self._settings, settings
+        self._warmth.settings = settings
         self._records.move(settings.home)
         if settings.on_save == "off" and before.on_save != "off":
             for record in self._records:
@@ -87,6 +90,8 @@ class Supervisor:
         self.cancel()
         self._worker.stop()
         done = await asyncio.to_thread(self._worker.join, deadline)
+        if self._warmth.abandon() and not done:
+            done = await asyncio.to_thread(self._worker.join, _AFTER_ABANDONING)
         await asyncio.sleep(0)  # the worker's last events
         return done
 
@@ -103,7 +108,7 @@ class Supervisor:
         record.status = replace(record.status, warm=self._warmth.keeps(record.status.dlm_id))
         if self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
             store, learned = self._records.store(record), record.view.version is not None
-            self._warmth.consider(path, record.document, store, self._settings.keep_warm_minutes, learned=learned)
+            self._warmth.consider(path, record.document, store, learned=learned)
         return record.status
 
     def looked_at(self, path: Path) -> DocumentStatus:
@@ -369,7 +374,7 @@ class Supervisor:
         if isinstance(event, events.Finished):
             record.status = replace(record.status, warm=True)
         if not isinstance(event, events.Skipped):  # whatever its end was, the learner may have loaded something
-            self._warmth.used(record.path, request.store.dlm_id, self._settings.keep_warm_minutes)
+            self._warmth.used(record.path, request.store.dlm_id)
             record.rest_until = self._clock.monotonic() + self._settings.min_interval_seconds
         if (pending := record.pending) is not None:
             self._records.tell(record, events.Queued, run=pending.run, kind=pending.kind)

@@ -16,6 +16,7 @@ from dlm_lsp import __version__
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.capabilities import ClientFeatures, features_of
 from dlm_lsp.server.commands import Command, Commands
 from dlm_lsp.server.configuration import Configuration
@@ -32,7 +33,6 @@ from dlm_lsp.server.settings import ServerSettings
 from dlm_lsp.server.stdio import Sink
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.server.views import Views
-from dlm_lsp.training.protocol import Learner
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class DlmServer(LanguageServer):
 
     protocol: DlmProtocol
 
-    def __init__(self, learner: Callable[[], Learner], clock: Clock) -> None:
+    def __init__(self, learner: Learners, clock: Clock) -> None:
         super().__init__(
             "dlm-lsp",
             __version__,
@@ -132,7 +132,7 @@ class DlmServer(LanguageServer):
             log.debug("the client refused to refresh its lenses: %s", error)
 
 
-def create_server(*, learner: Callable[[], Learner], clock: Clock | None = None) -> DlmServer:
+def create_server(*, learner: Learners, clock: Clock | None = None) -> DlmServer:
     """A server that is not connected yet. `learner` is called on the worker's thread, at first need."""
     server = DlmServer(learner, clock or SystemClock())
     _register_life(server)

@@ -9,18 +9,18 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from dlm_lsp import __version__
+from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
 from dlm_lsp.server.protocol import PARSE_ERROR
 from dlm_lsp.server.stdio import FdReader, FdWriter, Sink
 from dlm_lsp.server.watchdog import Watchdog
-from dlm_lsp.training.protocol import Learner
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +30,12 @@ _LOST_BACKLOG = 64 * 1024 * 1024
 _LAST_WORDS = 0.2
 
 
-def run_stdio(learner: Callable[[], Learner], reading: int, writing: int) -> int:
+def run_stdio(learner: Learners, reading: int, writing: int) -> int:
     """Serves on two file descriptors that are the protocol's alone; returns the exit code."""
     return _run(_stdio(create_server(learner=learner), reading, writing))
 
 
-def run_tcp(learner: Callable[[], Learner], host: str, port: int) -> int:
+def run_tcp(learner: Learners, host: str, port: int) -> int:
     """Serves the first client that connects, and no other; returns the exit code."""
     return _run(_tcp(create_server(learner=learner), host, port))
 

@@ -146,6 +146,17 @@ SETTINGS = (
         maximum=10_000,
     ),
     Setting(
+        "learner",
+        _RUN.learner,
+        "Where learning happens. Takes effect with the next run.",
+        "learner",
+        choices={
+            "thread": "In the server's own process.",
+            "process": "In a process of its own: if it runs out of memory, crashes or hangs, the server goes on and "
+            "the next save starts a new one, and an idle one gives all of its memory back.",
+        },
+    ),
+    Setting(
         "logLevel",
         "info",
         "How much the server writes to its log (standard error). Document text is never logged.",

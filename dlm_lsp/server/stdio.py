@@ -1,11 +1,10 @@
-"""Standard input and output as the protocol's own: nothing else in the process can read or write them."""
+"""Bytes in and out without blocking the event loop: one small thread for each direction."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -27,28 +26,6 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None: ...
 
     def close(self) -> None: ...
-
-
-def claim() -> tuple[int, int]:
-    """Takes file descriptors 0 and 1 for the protocol and returns private duplicates of them.
-
-    Afterwards 0 is the null device and 1 is standard error: a `print`, a progress bar or a C library's
-    message goes to the log, and no child process can eat the protocol's input. To be called before anything
-    heavy is imported.
-    """
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    reading, writing = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    os.dup2(2, 1)
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.setmode(reading, os.O_BINARY)
-        msvcrt.setmode(writing, os.O_BINARY)
-    return reading, writing
 
 
 class FdWriter:

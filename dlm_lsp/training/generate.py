@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import signature
 from typing import TYPE_CHECKING
 
 from dlm_lsp.training.protocol import Control, GenerateRequest, LearnerError
@@ -34,7 +35,7 @@ def generate(session: Session, request: GenerateRequest, control: Control) -> It
     session.model.eval()
     answer: list[int] = []
     told = 0  # characters of the answer already yielded
-    cache = None
+    name, cache = _cache_name(session), None
     coming = tokens
     for _ in range(min(request.max_new_tokens, room)):
         if control.stop_requested():
@@ -43,8 +44,8 @@ def generate(session: Session, request: GenerateRequest, control: Control) -> It
         ids = torch.tensor([coming], device=session.base.device.kind)
         # Generators suspend between tokens: no mode may be left on while somebody else's code runs.
         with torch.no_grad(), session.stepper.logits_at.places(last):
-            out = session.model(input_ids=ids, past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
+            out = session.model(input_ids=ids, use_cache=True, **{name: cache})
+        cache = getattr(out, name)
         token = _choose(out.logits[0].float().cpu(), request, generator)
         if token in end_tokens:
             break
@@ -57,6 +58,11 @@ def generate(session: Session, request: GenerateRequest, control: Control) -> It
     rest = session.base.tokenizer.decode(answer, skip_special_tokens=True)[told:]
     if rest:
         yield rest
+
+
+def _cache_name(session: Session) -> str:
+    """What the model calls its kept keys and values: transformers 5.24 renamed them, and warns of the old name."""
+    return "cache" if "cache" in signature(session.base.model.forward).parameters else "past_key_values"
 
 
 def _choose(logits: torch.Tensor, request: GenerateRequest, generator: torch.Generator) -> int:

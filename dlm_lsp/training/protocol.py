@@ -1,6 +1,6 @@
 """The one small protocol between deciding (`runs`) and learning (`training`). Plain data, no torch.
 
-The in-process learner, a fake for tests, and later a learner in another process or on another machine are
+The learner in this process, the one in a child process, a fake for tests, and later one on another machine are
 interchangeable behind it: requests and results are plain values, weights travel as the bytes of their files.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from dlm_lsp.document.model import Lesson
 
+LearnerMode = Literal["thread", "process"]
 RunKind = Literal["cycle", "full"]
 PhaseName = Literal["import", "load", "download", "tokenise", "train", "write"]
 LearnEnd = Literal["learned", "cap", "epochs"]
@@ -27,8 +28,15 @@ class LearnerError(Exception):
         self.key = key  # dotted frontmatter key that the message is about, such as "base_model"
 
 
+class LearnerLostError(LearnerError):
+    """The learner itself is gone: killed, crashed or hung. The next call starts a new one."""
+
+
 class LearningCancelled(Exception):  # noqa: N818 - the author asked for it; nothing went wrong
-    """A stop was requested and the learner stopped before the next optimizer step; nothing is to be committed."""
+    """A stop was requested and the learner stopped before the next optimizer step; nothing is to be committed.
+
+    The message, if there is one, says what the stop has cost.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +215,15 @@ class Learner(Protocol):
 
     def close(self) -> None:
         """Forgets everything."""
+
+
+@runtime_checkable
+class LivesElsewhere(Protocol):
+    """A learner whose work is done outside of this process, and may end there."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything can be in memory there. From any thread."""
+
+    def abandon(self) -> None:
+        """Ends that work at once and for good, whatever it is doing. From any thread; this process is about to end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from dlm_lsp import __version__
@@ -100,3 +101,25 @@ def test_the_doctor_finds_this_machine_well(home: Path) -> None:
 
 def test_version() -> None:
     assert run.invoke(app, ["--version"]).output == f"dlm-lsp {__version__}\n"
+
+
+@pytest.mark.parametrize(("options", "mode"), [([], "thread"), (["--learner", "process"], "process")])
+def test_where_to_learn_is_handed_on(
+    notes: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], mode: str
+) -> None:
+    from dlm_lsp.cli import prompt, train
+    from dlm_lsp.runs.settings import RunSettings
+
+    given: list[str] = []
+
+    async def note(path: Path, settings: RunSettings, **_: bool) -> int:
+        given.append(settings.learner)
+        return 0
+
+    notes.write_text(text(("Who?", "Mira.")))
+    monkeypatch.setattr(train, "train", note)
+    monkeypatch.setattr(prompt, "prompt", lambda *arguments: given.append(arguments[-1]) or 0)
+    assert run.invoke(app, ["train", str(notes), *options]).exit_code == 0
+    assert run.invoke(app, ["prompt", str(notes), "Who?", *options]).exit_code == 0
+    assert given == [mode] * 2
+    assert run.invoke(app, ["train", str(notes), "--learner", "remote"]).exit_code == 2

@@ -19,9 +19,19 @@ def learner() -> object:
     return FakeLearner(steps=int(os.environ.get("DLM_FAKE_STEPS", "5")), gate=Gate(Path(gate)) if gate else None)
 
 
+def process_learner() -> object:
+    """The same, in a process of its own, with little patience for one that does not stop."""
+    from dlm_lsp.training.patience import Patience
+    from dlm_lsp.training.process import ProcessLearner
+    from tests.training.fake_child import COMMAND
+
+    return ProcessLearner(COMMAND, Patience(stop=0.5))
+
+
 if __name__ == "__main__":
     from dlm_lsp.server import serve_stdio, serve_tcp
 
+    learners = {"thread": learner, "process": process_learner}
     if len(sys.argv) > 1:
-        sys.exit(serve_tcp("127.0.0.1", int(sys.argv[1]), learner))  # type: ignore[arg-type]
-    sys.exit(serve_stdio(learner))  # type: ignore[arg-type]
+        sys.exit(serve_tcp("127.0.0.1", int(sys.argv[1]), learners))  # type: ignore[arg-type]
+    sys.exit(serve_stdio(learners))  # type: ignore[arg-type]

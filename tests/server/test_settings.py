@@ -30,6 +30,7 @@ def test_every_setting_takes_effect() -> None:
         "keepWarmMinutes": 1,
         "warmOnOpen": False,
         "keepVersions": 3,
+        "learner": "process",
         "logLevel": "debug",
     }
     assert set(given) == {setting.name for setting in SETTINGS}
@@ -44,6 +45,7 @@ def test_every_setting_takes_effect() -> None:
         keep_warm_minutes=1.0,
         warm_on_open=False,
         keep_versions=3,
+        learner="process",
     )
     assert (read.log_level, read.warnings) == ("debug", ())
 
@@ -63,6 +65,7 @@ def test_every_setting_takes_effect() -> None:
         ("debounceMs", -1, "expected 0 or more"),
         ("keepWarmMinutes", float("nan"), "expected a number"),
         ("home", 3, "expected a text"),
+        ("learner", "remote", "expected one of thread, process"),
         ("logLevel", "loud", "expected one of error, warning, info, debug"),
     ],
 )

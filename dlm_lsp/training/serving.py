@@ -1,0 +1,162 @@
+"""The learner's end of the wire: takes requests from one file descriptor and reports on another, until the first ends.
+
+Three threads: the main one is the learner's, one reads, one tells every second that the interpreter lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from dlm_lsp import __version__
+from dlm_lsp.training import wire
+from dlm_lsp.training.protocol import Learner, LearnerError, LearningCancelled, PhaseName
+
+log = logging.getLogger(__name__)
+
+Call = wire.Warm | wire.Learn | wire.Generate
+
+# Seconds between two signs of life. Each costs some ten microseconds, and only while a call goes on.
+BEAT = 1.0
+
+EXIT_ALONE = 0
+EXIT_MISUNDERSTOOD = 3
+
+
+def serve(reading: int, writing: int, create: Callable[[], Learner]) -> NoReturn:
+    """Serves one connection, and ends the process with it."""
+    reports = _Reports(writing)
+    requests = _Requests(reading)
+    reports.send(wire.Hello(wire.PROTOCOL, __version__, os.getpid()))
+    learner = create()
+    while True:
+        match request := requests.next():
+            case wire.Committed():
+                learner.committed(request.key, request.version_dir)
+            case wire.Release():
+                learner.release(request.key)
+            case wire.Warm() | wire.Learn() | wire.Generate():
+                with reports.alive():
+                    reports.send(_end_of(learner, request, _Control(request.call, requests, reports), reports))
+
+
+def _end_of(learner: Learner, request: Call, control: _Control, reports: _Reports) -> wire.Report:
+    """Carries `request` out; the report that ends it."""
+    try:
+        return _answer(learner, request, control, reports)
+    except LearningCancelled:
+        return wire.Cancelled(request.call)
+    except LearnerError as error:
+        return wire.Failed(request.call, str(error), error.code, error.key)
+    except Exception as error:
+        log.exception("call %d failed", request.call)
+        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        return wire.Failed(request.call, message, "internal-error", None)
+
+
+def _answer(learner: Learner, request: Call, control: _Control, reports: _Reports) -> wire.Report:
+    call = request.call
+    match request:
+        case wire.Warm():
+            return wire.Warmed(call, learner.warm(request.request, control))
+        case wire.Learn():
+            learned = learner.learn(request.plan, control)
+            for piece in wire.pieces(call, learned):
+                reports.send(piece)
+            return wire.outcome(call, learned)
+        case wire.Generate():
+            for text in learner.generate(request.request, control):
+                reports.send(wire.Text(call, text))
+            return wire.Answered(call)
+
+
+class _Requests:
+    """Reads on a thread of its own, so that a stop is seen while the learner computes, and so is the end."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waiting: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
+        self._stopped = 0
+        threading.Thread(target=self._main, name="dlm-requests", daemon=True).start()
+
+    def next(self) -> wire.Request:
+        return self._waiting.get()
+
+    def stopped(self, call: int) -> bool:
+        """Whether `call` is to stop. Calls are counted, so a stop of a later one holds for the earlier ones."""
+        return call <= self._stopped
+
+    def _main(self) -> None:
+        code = EXIT_ALONE
+        try:
+            for body in wire.frames(self._fd):
+                request = wire.read_request(body)
+                if isinstance(request, wire.Stop):
+                    self._stopped = max(self._stopped, request.call)
+                else:
+                    self._waiting.put(request)
+        except OSError as error:
+            log.info("the channel broke: %s", error)
+        except wire.WireError as error:
+            log.error("ending, as the other end is not understood: %s", error)
+            code = EXIT_MISUNDERSTOOD
+        # Whatever the learner's thread computes is of no use to anybody now; nothing of it is on disk.
+        os._exit(code)
+
+
+class _Reports:
+    """Writes whole frames, from whichever thread."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        self._busy = threading.Event()
+        threading.Thread(target=self._beat, name="dlm-beat", daemon=True).start()
+
+    def send(self, report: wire.Report) -> None:
+        frame = wire.report_frame(report)
+        try:
+            with self._lock:
+                wire.write(self._fd, frame)
+        except OSError:
+            os._exit(EXIT_ALONE)  # nobody reads any more
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Signs of life are sent inside."""
+        self._busy.set()
+        try:
+            yield
+        finally:
+            self._busy.clear()
+
+    def _beat(self) -> NoReturn:
+        never = threading.Event()
+        while True:
+            self._busy.wait()
+            self.send(wire.Beat(time.process_time()))
+            never.wait(BEAT)
+
+
+class _Control:
+    """The learner's control of one call, its other half on the other end of the wire."""
+
+    def __init__(self, call: int, requests: _Requests, reports: _Reports) -> None:
+        self._call = call
+        self._requests = requests
+        self._reports = reports
+
+    def stop_requested(self) -> bool:
+        return self._requests.stopped(self._call)
+
+    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        self._reports.send(wire.Phase(self._call, name, detail, fraction))
+
+    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        self._reports.send(wire.Step(self._call, step, total, loss, learning_rate, tokens))

@@ -1,0 +1,266 @@
+"""What every learner keeps, whether it lives in this process or in one of its own, and that both learn the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlm_lsp.training.choice import LEARNERS
+from dlm_lsp.training.process import ProcessLearner
+from dlm_lsp.training.protocol import (
+    AdapterShape,
+    GenerateRequest,
+    Learned,
+    Learner,
+    LearnerError,
+    LearningCancelled,
+    SessionRequest,
+    Unwatched,
+)
+from tests.fakes import FAIL, FakeLearner
+from tests.training.fake_child import COMMAND
+from tests.training.learning_helpers import (
+    Recorder,
+    answer,
+    commit,
+    cycle,
+    exchange,
+    full,
+    prose,
+    request,
+    weights,
+)
+
+LESSONS = [exchange(f"Who keeps {place}?", f"They keep {place}.") for place in ("it", "six", "the town", "a light")]
+TEXT = prose("The harbour of the old town opens at six.")
+REAL = ["thread", "process"]
+ALL = [*REAL, "fake", "fake in a process"]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[dict[str, Learner]]:
+    """One of each for all tests of this module: importing torch in another process takes its time."""
+    learners: dict[str, Learner] = {
+        **{mode: make() for mode, make in LEARNERS.items()},
+        "fake": FakeLearner(),
+        "fake in a process": ProcessLearner(COMMAND),
+    }
+    yield learners
+    for each in learners.values():
+        each.close()
+
+
+@pytest.fixture(params=REAL)
+def real(request: pytest.FixtureRequest, made: dict[str, Learner]) -> Learner:
+    return made[request.param]
+
+
+@pytest.fixture(params=ALL)
+def learner(request: pytest.FixtureRequest, made: dict[str, Learner]) -> Learner:
+    return made[request.param]
+
+
+def results(made: dict[str, Learner], learn: Any) -> tuple[Learned, Learned]:
+    """The same done by both; what they took of time is left out."""
+    first, second = (replace(learn(made[mode], mode), phases={}) for mode in REAL)
+    return first, second
+
+
+# -- both learn the same
+
+
+def test_a_cycle_gives_the_same_to_the_byte(made: dict[str, Learner], base: Path) -> None:
+    def learn(learner: Learner, mode: str) -> Learned:
+        return cycle(learner, request(base, key="same"), [*LESSONS, TEXT], steps=4)
+
+    in_thread, in_process = results(made, learn)
+    assert in_thread == in_process
+    assert len(in_thread.files) > 4
+
+
+def test_a_full_retrain_gives_the_same_to_the_byte(made: dict[str, Learner], base: Path) -> None:
+    def learn(learner: Learner, mode: str) -> Learned:
+        return full(learner, request(base, key="same", num_epochs=2, seed=7), LESSONS)
+
+    in_thread, in_process = results(made, learn)
+    assert in_thread == in_process
+    assert in_thread.end in ("epochs", "learned")
+
+
+def test_each_continues_the_other_s_version_as_its_own(made: dict[str, Learner], base: Path, tmp_path: Path) -> None:
+    def learn(learner: Learner, mode: str) -> Learned:
+        first = commit(None, cycle(learner, request(base, key="turns"), LESSONS), tmp_path / mode)
+        other = made["thread" if mode == "process" else "process"]
+        session = request(base, key="turns", version=first)
+        second = commit(other, cycle(other, session, [TEXT], LESSONS), tmp_path / f"{mode} 2", key="turns")
+        return cycle(learner, request(base, key="turns", version=second), LESSONS[:1], [TEXT, *LESSONS[1:]])
+
+    in_thread, in_process = results(made, learn)
+    assert in_thread == in_process
+
+
+def test_both_answer_the_same(made: dict[str, Learner], base: Path) -> None:
+    session = request(base, key="asked")
+    drawn = [answer(made[mode], session, "Who?", tokens=12, temperature=2.0, seed=3) for mode in REAL]
+    assert drawn[0] == drawn[1] != ""
+    assert made["thread"].warm(session, Recorder()) == made["process"].warm(session, Recorder())
+
+
+# -- warm, learn, committed
+
+
+def test_what_is_warm_is_told(learner: Learner, base: Path) -> None:
+    info = learner.warm(request(base), Recorder())
+    assert info.parameters > info.trainable > 0
+    assert info.device.startswith("cpu (")
+
+
+def test_phases_and_steps_come_in_order(learner: Learner, base: Path) -> None:
+    learner.release("document")
+    control = Recorder()
+    learned = cycle(learner, request(base), LESSONS, steps=3, control=control)
+    first_seen = [phase for index, phase in enumerate(control.phases) if phase not in control.phases[:index]]
+    assert [phase for phase in first_seen if phase not in ("import", "write")] == ["load", "tokenise", "train"]
+    assert [step for step, *_ in control.steps] == [1, 2, 3]
+    assert learned.end == "cap"
+    assert learned.steps == 3
+    assert learned.tokens == sum(tokens for *_, tokens in control.steps)
+    assert learned.final_loss == control.steps[-1][2]
+    assert {lesson.identity for lesson in learned.lessons} == {lesson.identity for lesson in LESSONS}
+    assert weights(learned)
+
+
+def test_what_was_committed_is_continued_and_what_was_not_is_forgotten(
+    real: Learner, base: Path, tmp_path: Path
+) -> None:
+    version = commit(real, cycle(real, request(base), LESSONS), tmp_path / "v0001")
+    cycle(real, request(base, version=version), [TEXT])  # and it is not committed
+    warm = cycle(real, request(base, version=version), [TEXT], LESSONS)
+    with closing(LEARNERS["thread"]()) as cold:
+        assert weights(warm) == weights(cycle(cold, request(base, version=version), [TEXT], LESSONS))
+
+
+# -- stopping
+
+
+def test_a_stop_before_anything_is_honoured(learner: Learner, base: Path) -> None:
+    stopped = Recorder(stop_after=0)
+    with pytest.raises(LearningCancelled):
+        if isinstance(learner, FakeLearner):  # it has nothing to load
+            cycle(learner, request(base), LESSONS, control=stopped)
+        else:
+            learner.warm(request(base), stopped)
+    with pytest.raises(LearningCancelled):
+        cycle(learner, request(base), LESSONS, control=stopped)
+    assert not stopped.steps
+
+
+def test_a_stop_in_mid_run_leaves_the_session_as_if_the_run_had_never_been(
+    real: Learner, base: Path, tmp_path: Path
+) -> None:
+    version = commit(real, cycle(real, request(base), LESSONS), tmp_path / "v0001")
+    stopping = Recorder(stop_after=2)
+    slow = request(base, version=version, learning_rate=1e-7)
+    with pytest.raises(LearningCancelled) as caught:
+        cycle(real, slow, [TEXT], LESSONS, steps=5000, control=stopping)
+    assert str(caught.value) == ""  # it has cost nothing but the run
+    assert 2 <= len(stopping.steps) < 5000
+    after = cycle(real, request(base, version=version), [TEXT], LESSONS)
+    with closing(LEARNERS["thread"]()) as cold:
+        assert weights(after) == weights(cycle(cold, request(base, version=version), [TEXT], LESSONS))
+
+
+# -- errors
+
+
+@pytest.mark.parametrize(
+    ("session", "lessons", "code", "key"),
+    [
+        ({"shape": AdapterShape(kind="qlora")}, LESSONS, "unsupported-setting", "training.adapter"),
+        ({"shape": AdapterShape(target_modules=("w_proj",))}, LESSONS, None, "training.target_modules"),
+        ({"optimizer": "paged_adamw_8bit"}, LESSONS, "unsupported-setting", "training.optimizer"),
+        ({}, [], "nothing-to-learn", None),
+    ],
+)
+def test_a_refusal_says_the_same_with_code_and_key(
+    made: dict[str, Learner], base: Path, session: dict[str, Any], lessons: Any, code: str | None, key: str | None
+) -> None:
+    refusals = []
+    for mode in REAL:
+        with pytest.raises(LearnerError) as caught:
+            cycle(made[mode], request(base, **session), lessons)
+        refusals.append((str(caught.value), caught.value.code, caught.value.key))
+    assert refusals[0] == refusals[1]
+    assert refusals[0][1] == (code or refusals[0][1])
+    assert refusals[0][2] == key
+
+
+def test_an_absent_base_is_told_on_its_key_and_the_next_learns(learner: Learner, base: Path, tmp_path: Path) -> None:
+    wrong = request(tmp_path / "absent")
+    with pytest.raises(LearnerError) as caught:
+        cycle(learner, wrong, [exchange("Who?", FAIL)])
+    assert caught.value.key == "base_model"
+    assert cycle(learner, request(base), LESSONS).steps == 3
+
+
+# -- answers
+
+
+def test_an_answer_comes_in_pieces_and_may_be_left(learner: Learner, base: Path) -> None:
+    session = request(base, key="asked")
+    asked = GenerateRequest(session, "Who?", max_new_tokens=200)
+    pieces = list(learner.generate(asked, Unwatched()))
+    assert len(pieces) > 2
+    left = learner.generate(asked, Unwatched())
+    assert next(left) == pieces[0]
+    del left
+    assert list(learner.generate(asked, Unwatched())) == pieces
+    assert cycle(learner, session, LESSONS).steps == 3
+
+
+def test_an_answer_can_be_stopped(real: Learner, base: Path) -> None:
+    class AfterOne(Recorder):
+        told = 0
+
+        def stop_requested(self) -> bool:
+            return self.told > 0
+
+    control = AfterOne()
+    pieces = []
+    for piece in real.generate(GenerateRequest(request(base, key="asked"), "Who?", max_new_tokens=200), control):
+        pieces.append(piece)
+        control.told += 1
+    assert 1 <= len(pieces) < 200
+
+
+# -- letting go
+
+
+def test_a_released_session_is_loaded_anew_and_others_stay(real: Learner, base: Path) -> None:
+    def loads(session: SessionRequest) -> bool:
+        control = Recorder()
+        real.warm(session, control)
+        return "load" in control.phases
+
+    one, two = request(base, key="one"), request(base, key="two")
+    loads(one), loads(two)
+    assert not loads(one)
+    real.release("one")
+    assert not loads(two)
+    assert loads(one)
+    real.release("one")
+    real.release("nobody's")
+    real.release("two")
+
+
+@pytest.mark.parametrize("kind", [each for each in ALL if each != "process"])  # it would import torch again
+def test_a_closed_learner_begins_anew(made: dict[str, Learner], base: Path, kind: str) -> None:
+    learner = made[kind]
+    learner.close()
+    learner.close()
+    assert cycle(learner, request(base), LESSONS).steps == 3
