@@ -36,6 +36,7 @@ class Outbox:
         self._timers: dict[str, Timer] = {}
         self._last: dict[str, float] = {}
         self._published: dict[str, tuple[int | None, list[types.Diagnostic]]] = {}
+        self._congested = False
 
     def send(self, method: str, params: Any) -> None:
         """Sends a notification now. Only the loop's thread may: two writers would tear messages apart."""
@@ -46,12 +47,18 @@ class Outbox:
     def offer(self, key: str, send: Send) -> None:
         """Calls `send` now or soon. Of several within the interval only the newest is called."""
         due = self._last.get(key, -INTERVAL) + INTERVAL - self._clock.monotonic()
-        if key not in self._timers and due <= 0 and self._backlog() < CONGESTION:
+        if key not in self._timers and due <= 0 and not self._full():
             self._deliver(key, send)
-            return
-        self._waiting[key] = send
-        if key not in self._timers:
-            self._timers[key] = self._clock.call_later(max(due, 0.01), lambda: self._due(key))
+        else:
+            self._wait(key, send, due)
+
+    def tell(self, key: str, send: Send) -> None:
+        """Calls `send` now, instead of what waits under `key`; when the client reads again, if it does not."""
+        self.forget(key)
+        if self._full():
+            self._wait(key, send, INTERVAL)
+        else:
+            send()
 
     def flush(self, key: str) -> None:
         """Calls now what waits under `key`, if anything, so that what follows comes after it."""
@@ -70,22 +77,37 @@ class Outbox:
             return
         self._published[uri] = (version, items)
         params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
-        self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
+        self.tell(f"diagnostics {uri}", lambda: self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params))
 
     def clear_diagnostics(self, uri: str) -> None:
         """Takes every diagnostic of a closed document back."""
         if self._published.pop(uri, None) is not None:
+            self.forget(f"diagnostics {uri}")
             params = types.PublishDiagnosticsParams(uri=uri, diagnostics=[])
             self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
 
     def _due(self, key: str) -> None:
-        if self._backlog() >= CONGESTION:
+        if self._full():
             self._timers[key] = self._clock.call_later(INTERVAL, lambda: self._due(key))
             return
         self._timers.pop(key, None)
         send = self._waiting.pop(key, None)
         if send is not None:
             self._deliver(key, send)
+
+    def _full(self) -> bool:
+        """Whether the client does not take what it is sent; told in the log when it changes."""
+        backlog = self._backlog()
+        if (backlog >= CONGESTION) != self._congested:
+            self._congested = backlog >= CONGESTION
+            what = "does not read; what can wait is held back" if self._congested else "reads again"
+            log.info("the client %s (%d bytes have not left)", what, backlog)
+        return self._congested
+
+    def _wait(self, key: str, send: Send, seconds: float) -> None:
+        self._waiting[key] = send
+        if key not in self._timers:
+            self._timers[key] = self._clock.call_later(max(seconds, 0.01), lambda: self._due(key))
 
     def _drop(self, key: str) -> Send | None:
         timer = self._timers.pop(key, None)

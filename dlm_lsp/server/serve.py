@@ -13,14 +13,14 @@ from typing import Any
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
-from dlm_lsp.server.protocol import PARSE_ERROR
+from dlm_lsp.server.protocol import PARSE_ERROR, silence_pygls
 from dlm_lsp.server.stdio import FdReader, FdWriter, Sink
 from dlm_lsp.training.protocol import Learner
 
 log = logging.getLogger(__name__)
 
 # A client that has let this much pile up does not read any more (bytes).
-_LOST_BACKLOG = 256 * 1024 * 1024
+_LOST_BACKLOG = 64 * 1024 * 1024
 # What a last message may take to leave, in seconds.
 _LAST_WORDS = 0.2
 
@@ -72,7 +72,8 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
             connected.set_result((reader, writer))
 
     listener = await asyncio.start_server(accept, host, port)
-    log.info("listening on %s", [each.getsockname() for each in listener.sockets])
+    for each in listener.sockets:
+        log.info("listening on %s:%d", *each.getsockname()[:2])
     reader, writer = await connected
     listener.close()
     connection = _Connection(server, _StreamSink(writer))
@@ -88,6 +89,8 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
     server.spawn(read())
     code, clean = await connection.serve()
     writer.close()
+    with contextlib.suppress(TimeoutError, OSError):
+        await asyncio.wait_for(writer.wait_closed(), _LAST_WORDS)
     return code, clean
 
 
@@ -157,14 +160,11 @@ class _Connection:
 
 
 def _log_to_stderr() -> None:
-    """Our own records as `dlm.logLevel` says. pygls logs whole messages, and so texts: it stays silent.
-
-    What pygls would log of errors, `DlmServer.report_server_error` logs without message bodies.
-    """
+    """Our own records as `dlm.logLevel` says, and warnings of libraries."""
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("dlm_lsp").setLevel(logging.INFO)
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    silence_pygls()
