@@ -27,12 +27,9 @@ Message = dict[str, Any]
 Reply = Callable[[Any], Any]
 
 
-class Refusal(Exception):
-    """Raised by a reply: the client refuses the server's request."""
-
-
-class Silence(Exception):
-    """Raised by a reply: the client never answers the server's request."""
+# What a reply returns when the client refuses the server's request, or never answers it.
+REFUSED = object()
+SILENT = object()
 
 
 def frame(message: Any) -> bytes:
@@ -162,7 +159,7 @@ class Wire:
         self.replies: dict[str, Reply] = {}
         self._begun = False
         self._rest = bytearray()
-        self._answers: list[Message] = []
+        self._answers: dict[tuple[type, Any], list[Message]] = {}  # 1 and True and "1" are different ids
         self._ids = 1000
 
     # -- connecting
@@ -240,7 +237,7 @@ class Wire:
         if "method" in message and "id" in message:
             self._reply(message)
         elif "id" in message:
-            self._answers.append(message)
+            self._answers.setdefault((type(message["id"]), message["id"]), []).append(message)
         return message
 
     def until(self, look: Callable[[Message], Any]) -> Message:
@@ -274,7 +271,7 @@ class Wire:
         barrier = f"barrier-{self.new_id()}"
         self.send(request(barrier, "barrier/unknown"))
         assert self.error(barrier) == -32601
-        return self._answers
+        return [answer for answers in self._answers.values() for answer in answers]
 
     def notifications(self, method: str) -> list[Any]:
         return [each["params"] for each in self.received if each.get("method") == method and "id" not in each]
@@ -337,21 +334,17 @@ class Wire:
         default: Reply = {"workspace/configuration": lambda params: [None for _ in params["items"]]}.get(
             message["method"], lambda params: None
         )
-        reply: Message = {"jsonrpc": "2.0", "id": message["id"]}
-        try:
-            reply["result"] = self.replies.get(message["method"], default)(message.get("params"))
-        except Refusal as refusal:
-            reply["error"] = {"code": -32803, "message": str(refusal)}
-        except Silence:
+        result = self.replies.get(message["method"], default)(message.get("params"))
+        if result is SILENT:
             return
+        outcome = {"error": {"code": -32803, "message": "no"}} if result is REFUSED else {"result": result}
+        reply: Message = {"jsonrpc": "2.0", "id": message["id"], **outcome}
         with suppress(BrokenPipeError, ConnectionResetError):  # a server that is ending reads no more
             self.send(reply)
 
     def _claim(self, identity: Any) -> Message | None:
-        for place, answer in enumerate(self._answers):
-            if answer["id"] == identity and type(answer["id"]) is type(identity):
-                return self._answers.pop(place)
-        return None
+        answers = self._answers.get((type(identity), identity))
+        return answers.pop(0) if answers else None
 
 
 def _start(
