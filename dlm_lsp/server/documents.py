@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -107,12 +107,14 @@ class Documents:
         for change in changes:
             text = document.now.text
             if isinstance(change, types.TextDocumentContentChangePartial):
-                start = document.now.positions.offset(change.range.start)
-                end = document.now.positions.offset(change.range.end)
-                text = text[:start] + change.text + text[max(start, end) :]
+                # The ends in either order, as the editors' own implementation of text documents takes them.
+                start, end = sorted(map(document.now.positions.offset, (change.range.start, change.range.end)))
+                text = text[:start] + change.text + text[end:]
             else:
                 text = change.text
             document.now = Text(_sound(text), version, self.encoding)
+        if not changes:
+            document.now = replace(document.now, version=version)
         document.dirty = True
         self._active = uri
         return document

@@ -35,9 +35,11 @@ def cancelled(token: Any) -> Message:
 
 def begin_of(wire: Wire, token: Any) -> None:
     wire.until(
-        lambda message: message.get("method") == "$/progress"
-        and message["params"]["token"] == token
-        and message["params"]["value"]["kind"] == "begin"
+        lambda message: (
+            message.get("method") == "$/progress"
+            and message["params"]["token"] == token
+            and message["params"]["value"]["kind"] == "begin"
+        )
     )
 
 
