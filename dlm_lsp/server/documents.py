@@ -20,6 +20,7 @@ from dlm_lsp.server.convert import Positions
 log = logging.getLogger(__name__)
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_LOCALHOST = re.compile("file://localhost/", re.IGNORECASE)  # RFC 8089: the same as no host
 _REASONS = {
     types.TextDocumentSaveReason.Manual: SaveReason.MANUAL,
     types.TextDocumentSaveReason.AfterDelay: SaveReason.AFTER_DELAY,
@@ -30,8 +31,9 @@ _REASONS = {
 def path_of(uri: str) -> Path | None:
     """The canonical path of a `file:` URI, the same for every spelling and link; None for any other."""
     try:
-        name = to_fs_path(uri) if uri[:5].lower() == "file:" else None
-        return Path(os.path.normcase(os.path.realpath(name))) if name else None
+        name = to_fs_path(_LOCALHOST.sub("file:///", uri)) if uri[:5].lower() == "file:" else None
+        absolute = name is not None and Path(name).is_absolute()  # not so a drive letter where there are no drives
+        return Path(os.path.normcase(os.path.realpath(name))) if name and absolute else None
     except ValueError as error:  # such as a NUL in the path
         log.info("not a path: %s", error)
         return None

@@ -45,14 +45,14 @@ class Notifications:
         if isinstance(event, events.Step | events.Phase):
             self._outbox.offer(key, send)
         else:
-            self._outbox.tell(key, send)
+            self._outbox.newest(key, send)
 
     def server_status(self, statuses: list[DocumentStatus], *, quiescent: bool, warnings: tuple[str, ...]) -> None:
         """Tells health, quiescence and a message, when one of them changed."""
         told = server_status_payload(statuses, quiescent=quiescent, warnings=warnings)
         if self._features().server_status and told != self._server_status:
             self._server_status = told
-            self._outbox.tell(SERVER_STATUS, lambda: self._outbox.send(SERVER_STATUS, told))
+            self._outbox.newest(SERVER_STATUS, lambda: self._outbox.send(SERVER_STATUS, told))
 
 
 def server_status_payload(

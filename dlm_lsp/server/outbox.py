@@ -24,7 +24,8 @@ CONGESTION = 256 * 1024
 class Outbox:
     """Sends at once what must be told, and coalesces what is only the newest state of something.
 
-    `notify` is the transport's; `backlog` tells the bytes that the client has not taken yet.
+    `notify` is the transport's; `backlog` tells the bytes that the client has not taken yet. For a client that
+    does not read, no more is kept than the newest state of each thing, however long that lasts.
     """
 
     def __init__(self, notify: Callable[[str, Any], None], backlog: Callable[[], int], clock: Clock) -> None:
@@ -36,7 +37,17 @@ class Outbox:
         self._timers: dict[str, Timer] = {}
         self._last: dict[str, float] = {}
         self._published: dict[str, tuple[int | None, list[types.Diagnostic]]] = {}
-        self._congested = False
+        self._stuck = False
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client leaves unread what was sent to it."""
+        backlog = self._backlog()
+        if (backlog >= CONGESTION) != self._stuck:
+            self._stuck = not self._stuck
+            what = "does not read; what can wait is held back" if self._stuck else "reads again"
+            log.info("the client %s (%d bytes have not left)", what, backlog)
+        return self._stuck
 
     def send(self, method: str, params: Any) -> None:
         """Sends a notification now. Only the loop's thread may: two writers would tear messages apart."""
@@ -47,23 +58,25 @@ class Outbox:
     def offer(self, key: str, send: Send) -> None:
         """Calls `send` now or soon. Of several within the interval only the newest is called."""
         due = self._last.get(key, -INTERVAL) + INTERVAL - self._clock.monotonic()
-        if key not in self._timers and due <= 0 and not self._full():
+        if key not in self._timers and due <= 0 and not self.congested:
             self._deliver(key, send)
-        else:
-            self._wait(key, send, due)
+            return
+        self._waiting[key] = send
+        if key not in self._timers:
+            self._timers[key] = self._clock.call_later(max(due, 0.01), lambda: self._due(key))
 
-    def tell(self, key: str, send: Send) -> None:
-        """Calls `send` now, instead of what waits under `key`; when the client reads again, if it does not."""
+    def newest(self, key: str, send: Send) -> None:
+        """Calls `send` now, also within the interval; for a client that does not read, the newest one later."""
         self.forget(key)
-        if self._full():
-            self._wait(key, send, INTERVAL)
+        if self.congested:
+            self.offer(key, send)
         else:
             send()
 
     def flush(self, key: str) -> None:
         """Calls now what waits under `key`, if anything, so that what follows comes after it."""
         send = self._drop(key)
-        if send is not None:
+        if send is not None and not self.congested:
             self._deliver(key, send)
 
     def forget(self, key: str) -> None:
@@ -73,41 +86,33 @@ class Outbox:
 
     def diagnostics(self, uri: str, version: int | None, items: list[types.Diagnostic]) -> None:
         """Publishes the whole set of a document's diagnostics, unless the client has exactly this set."""
+        key = f"{types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS} {uri}"
         if self._published.get(uri) == (version, items):
+            self.forget(key)
             return
-        self._published[uri] = (version, items)
-        params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
-        self.tell(f"diagnostics {uri}", lambda: self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params))
+
+        def publish() -> None:
+            self._published[uri] = (version, items)
+            params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
+            self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
+
+        self.newest(key, publish)
 
     def clear_diagnostics(self, uri: str) -> None:
         """Takes every diagnostic of a closed document back."""
+        self.forget(f"{types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS} {uri}")
         if self._published.pop(uri, None) is not None:
-            self.forget(f"diagnostics {uri}")
             params = types.PublishDiagnosticsParams(uri=uri, diagnostics=[])
             self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
 
     def _due(self, key: str) -> None:
-        if self._full():
+        if self.congested:
             self._timers[key] = self._clock.call_later(INTERVAL, lambda: self._due(key))
             return
         self._timers.pop(key, None)
         send = self._waiting.pop(key, None)
         if send is not None:
             self._deliver(key, send)
-
-    def _full(self) -> bool:
-        """Whether the client does not take what it is sent; told in the log when it changes."""
-        backlog = self._backlog()
-        if (backlog >= CONGESTION) != self._congested:
-            self._congested = backlog >= CONGESTION
-            what = "does not read; what can wait is held back" if self._congested else "reads again"
-            log.info("the client %s (%d bytes have not left)", what, backlog)
-        return self._congested
-
-    def _wait(self, key: str, send: Send, seconds: float) -> None:
-        self._waiting[key] = send
-        if key not in self._timers:
-            self._timers[key] = self._clock.call_later(max(seconds, 0.01), lambda: self._due(key))
 
     def _drop(self, key: str) -> Send | None:
         timer = self._timers.pop(key, None)

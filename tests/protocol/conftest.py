@@ -112,7 +112,7 @@ def peer(request: pytest.FixtureRequest, peers: Callable[[str], Peer]) -> Iterat
     """The shared session of a client. A case leaves nothing unanswered behind, and a server that still answers."""
     peer = peers(request.param)
     peer.wire.replies.clear()
-    before = len(peer.wire.received)
+    peer.wire.received.clear()
     yield peer
     try:
         assert peer.wire.unclaimed() == []
@@ -120,7 +120,6 @@ def peer(request: pytest.FixtureRequest, peers: Callable[[str], Peer]) -> Iterat
         peer.wire.process.kill()  # the next case begins with another
         peer.wire.process.wait()
         raise
-    del peer.wire.received[:before]
 
 
 @pytest.fixture

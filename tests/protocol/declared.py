@@ -25,7 +25,10 @@ NEEDED = {
     "dlm/trainingProgress": "experimental.dlm.trainingProgress",
 }
 # A dynamic registration needs what it registers declared as dynamic.
-REGISTRATIONS = {"workspace/didChangeConfiguration": "workspace.didChangeConfiguration.dynamicRegistration"}
+REGISTRATIONS = {
+    "workspace/didChangeConfiguration": "workspace.didChangeConfiguration.dynamicRegistration",
+    "workspace/didChangeWatchedFiles": "workspace.didChangeWatchedFiles.dynamicRegistration",
+}
 
 ALL: Message = {
     "window": {"workDoneProgress": True},

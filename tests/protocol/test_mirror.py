@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsprotocol import types
 from pygls.protocol import default_converter
@@ -45,6 +45,7 @@ def ranged(line: int, character: int, end_line: int, end_character: int, text: s
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@settings(max_examples=300)
 @given(text=edits.texts, history=edits.histories())
 def test_the_mirror_equals_the_reference_after_each_message(
     encoding: PositionEncoding, text: str, history: list[list[dict[str, Any]]]
