@@ -32,8 +32,10 @@ def path_of(uri: str) -> Path | None:
     """The canonical path of a `file:` URI, the same for every spelling and link; None for any other."""
     try:
         name = to_fs_path(_LOCALHOST.sub("file:///", uri)) if uri[:5].lower() == "file:" else None
-        absolute = name is not None and Path(name).is_absolute()  # not so a drive letter where there are no drives
-        return Path(os.path.normcase(os.path.realpath(name))) if name and absolute else None
+        if not name or not Path(name).is_absolute():  # such as a drive letter where there are no drives
+            return None
+        # URIs are UTF-8; under another locale the file system's own decoding is what finds the file.
+        return Path(os.path.normcase(os.path.realpath(os.fsdecode(name.encode("utf-8")))))
     except ValueError as error:  # such as a NUL in the path
         log.info("not a path: %s", error)
         return None

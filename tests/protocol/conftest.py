@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,17 @@ PEERS: dict[str, tuple[str, Message]] = {
     "emacs": ("stdio", declared.CLIENTS["emacs"]),
 }
 every_client = pytest.mark.parametrize("peer", PEERS, indirect=True)
+
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_failed] = True
+    return report
+
 
 Start = Callable[..., Wire]
 
@@ -109,17 +120,20 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 
 @pytest.fixture(params=TRANSPORTS)
 def peer(request: pytest.FixtureRequest, peers: Callable[[str], Peer]) -> Iterator[Peer]:
-    """The shared session of a client. A case leaves nothing unanswered behind, and a server that still answers."""
+    """The shared session of a client. A case leaves nothing unanswered, nothing going on, and a living server."""
     peer = peers(request.param)
     peer.wire.replies.clear()
     peer.wire.received.clear()
     yield peer
     try:
-        assert peer.wire.unclaimed() == []
-    except BaseException:
-        peer.wire.process.kill()  # the next case begins with another
-        peer.wire.process.wait()
-        raise
+        if not request.node.stash.get(_failed, False):
+            assert peer.wire.unclaimed() == []
+            assert peer.wire.ask("dlm/waitForIdle") is None
+            request.node.stash[_failed] = False
+    finally:
+        if request.node.stash.get(_failed, True):
+            peer.wire.process.kill()  # the next case begins with another
+            peer.wire.process.wait()
 
 
 @pytest.fixture
