@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.store import path_text
 
 
 def payload(status: DocumentStatus) -> dict[str, Any]:
@@ -25,5 +26,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
-        return str(value)
+        return path_text(value)
     return value
