@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from lsprotocol import types
-from pygls.uris import to_fs_path
 
 from dlm_lsp.document.text import PositionEncoding
 from dlm_lsp.runs.supervisor import SaveReason
@@ -20,7 +21,6 @@ from dlm_lsp.server.convert import Positions
 log = logging.getLogger(__name__)
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_LOCALHOST = re.compile("file://localhost/", re.IGNORECASE)  # RFC 8089: the same as no host
 _REASONS = {
     types.TextDocumentSaveReason.Manual: SaveReason.MANUAL,
     types.TextDocumentSaveReason.AfterDelay: SaveReason.AFTER_DELAY,
@@ -29,13 +29,22 @@ _REASONS = {
 
 
 def path_of(uri: str) -> Path | None:
-    """The canonical path of a `file:` URI, the same for every spelling and link; None for any other."""
+    """The canonical path of a `file:` URI, the same for every spelling and link; None for any other.
+
+    The quoted bytes are the file system's own, whatever this process's locale. A file on another host is a path
+    on Windows only.
+    """
     try:
-        name = to_fs_path(_LOCALHOST.sub("file:///", uri)) if uri[:5].lower() == "file:" else None
-        if not name or not Path(name).is_absolute():  # such as a drive letter where there are no drives
+        parts = urlsplit(uri)
+        if parts.scheme != "file" or not parts.path.startswith("/"):
             return None
-        # URIs are UTF-8; under another locale the file system's own decoding is what finds the file.
-        return Path(os.path.normcase(os.path.realpath(os.fsdecode(name.encode("utf-8")))))
+        name = os.fsdecode(unquote_to_bytes(parts.path))
+        host = "" if parts.netloc.lower() == "localhost" else parts.netloc
+        if sys.platform == "win32":
+            name = f"//{host}{name}" if host else name.lstrip("/")
+        elif host:
+            return None
+        return Path(os.path.normcase(os.path.realpath(name)))
     except ValueError as error:  # such as a NUL in the path
         log.info("not a path: %s", error)
         return None

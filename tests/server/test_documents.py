@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_one_file_is_one_document_under_each_of_its_uris(tmp_path: Path) -> None
     assert len(documents.at(real.resolve())) == len({spelled, unescaped, link.as_uri()})
 
 
-@pytest.mark.parametrize("uri", ["untitled:Untitled-1", "git:/folder/a.dlm", "https://x/a.dlm", "", "file:"])
+def test_names_are_what_stands_in_the_uri_to_the_byte(tmp_path: Path) -> None:
+    for name in (b"a;b=1.dlm", b"a%2.dlm", b"latin-\xe9.dlm", b"plus+and space.dlm", b"hash#mark?.dlm"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        assert path_of(path.as_uri()) == path
+    assert path_of(f"{tmp_path.as_uri()}/a;b=1.dlm") == tmp_path / "a;b=1.dlm"  # Neovim does not quote it
+    assert path_of(f"file://localhost{tmp_path}/a.dlm") == path_of(f"FILE://{tmp_path}/./a.dlm")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["untitled:Untitled-1", "git:/folder/a.dlm", "https://x/a.dlm", "", "file:", "file:a.dlm", "file://another/a.dlm"],
+)
 def test_what_is_no_file_has_no_path(uri: str) -> None:
     assert path_of(uri) is None
