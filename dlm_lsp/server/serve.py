@@ -71,11 +71,21 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
         else:
             connected.set_result((reader, writer))
 
-    listener = await asyncio.start_server(accept, host, port)
+    try:
+        listener = await asyncio.start_server(accept, host, port)
+    except OSError as error:
+        log.error("cannot listen on %s:%d: %s", host, port, error.strerror or error)
+        return EXIT_WITHOUT_SHUTDOWN, True
+    watch_signals(asyncio.get_running_loop(), server.lifecycle)
     for each in listener.sockets:
         log.info("listening on %s:%d", *each.getsockname()[:2])
-    reader, writer = await connected
+    ended = asyncio.ensure_future(server.lifecycle.ended())
+    first: list[asyncio.Future[Any]] = [connected, ended]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     listener.close()
+    if not connected.done():
+        return ended.result(), True
+    reader, writer = connected.result()
     connection = _Connection(server, _StreamSink(writer))
 
     async def read() -> None:
