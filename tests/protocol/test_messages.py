@@ -8,11 +8,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.protocol.conftest import Peer, Start, every_client
-from tests.protocol.wire import Wire, frame, notification, request
+from tests.protocol.conftest import PEERS, Peer, Start, every_client
+from tests.protocol.wire import SILENT, Message, Wire, frame, notification, request
 
 HOVER = {"textDocument": {"uri": "file:///a.dlm"}, "position": {"line": 0, "character": 0}}
 MIB = 2**20
+with_configuration = pytest.mark.parametrize("peer", [name for name in PEERS if name != "bare"], indirect=True)
 
 
 def alive(wire: Wire) -> None:
@@ -234,14 +235,37 @@ def test_d17_cancelled_requests_have_one_answer(peer: Peer, when: str) -> None:
     paper.close()
 
 
-@every_client
+@with_configuration
 def test_d17_a_client_cannot_cancel_what_the_server_asks(peer: Peer) -> None:
+    """The request goes on: its answer, whose one value is none, is read when it comes."""
     wire = peer.wire
+    wire.replies["workspace/configuration"] = lambda params: SILENT
     wire.send(notification("workspace/didChangeConfiguration", {"settings": {}}))
-    alive(wire)
-    for message in [each for each in wire.received if "id" in each and "method" in each]:
-        wire.send(notification("$/cancelRequest", {"id": message["id"]}))
-    # Answers to nothing are passed over.
+    asked = wire.until(lambda message: message.get("method") == "workspace/configuration")["id"]
+    wire.send(notification("$/cancelRequest", {"id": asked}))
+    wrong = f"none of them {wire.new_id()}"
+    wire.send({"jsonrpc": "2.0", "id": asked, "result": [{"onSave": wrong}]})
+    wire.log.until(wrong)
+    assert wire.unclaimed() == []
+
+
+@every_client
+def test_d17_answers_to_nothing_are_passed_over(wire: Wire) -> None:
     wire.send({"jsonrpc": "2.0", "id": "nobody's", "result": {}}, {"jsonrpc": "2.0", "id": None, "error": {}})
     wire.send({"jsonrpc": "2.0", "id": 5, "error": {"code": "no number"}}, {"jsonrpc": "2.0", "id": [], "result": 1})
+    assert wire.unclaimed() == []
+
+
+@with_configuration
+@pytest.mark.parametrize("answer", [{"result": 5}, {"result": [5]}, {"error": "no"}, {"error": {"code": 1}}, {}])
+def test_d17_answers_that_do_not_fit(peer: Peer, answer: Message) -> None:
+    """To the server's own questions: the settings stay, and the next question is asked and answered."""
+    wire = peer.wire
+    wire.replies["workspace/configuration"] = lambda params: SILENT
+    wire.send(notification("workspace/didChangeConfiguration", {"settings": {}}))
+    asked = wire.until(lambda message: message.get("method") == "workspace/configuration")["id"]
+    wire.send({"jsonrpc": "2.0", "id": asked, **answer})
+    wire.replies.clear()
+    wire.send(notification("workspace/didChangeConfiguration", {"settings": {}}))
+    wire.until(lambda message: message.get("method") == "workspace/configuration")
     assert wire.unclaimed() == []
