@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -30,7 +33,7 @@ DEVICE = "cpu (fake)"
 FAIL = "FAIL"  # a LearnerError about `base_model`
 BREAK = "BREAK"  # an exception that nobody foresaw
 QUIT = "QUIT"  # the end of the interpreter, as a library may ask for it
-NOISE = "NOISE"  # prints, and writes to file descriptor 1
+NOISE = "NOISE"  # writes to standard output in every way that a library may, and reads standard input
 STUBBORN = "STUBBORN"  # does not look at the stop flag any more once it has begun to train
 
 
@@ -56,6 +59,11 @@ class Gate:
             if stop is not None and stop.stop_requested():
                 raise LearningCancelled
         os.read(self._fd, 1)
+
+    def drain(self) -> None:
+        """Takes back what nobody has used."""
+        while select.select([self._fd], [], [], 0)[0]:
+            os.read(self._fd, 4096)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -94,8 +102,7 @@ class FakeLearner:
         if QUIT in said:
             raise SystemExit(3)
         if NOISE in said:
-            print("noise of a library")  # noqa: T201
-            os.write(1, b"Content-Length: 9999\r\n\r\nnoise of a C library\n")
+            make_noise()
         control.phase("train")
         total = min(self.steps, plan.max_steps or self.steps)
         for step in range(1, total + 1):
@@ -139,6 +146,17 @@ class FakeLearner:
     def _remember(self, key: str, lessons: tuple[Lesson, ...]) -> None:
         session = self._sessions.setdefault(key, {})
         session.update({lesson.prompt: lesson.answer for lesson in lessons})
+
+
+def make_noise() -> None:
+    """As print, as a system call, through the C library's buffer, and from a child process that also reads."""
+    print("noise of a library")  # noqa: T201
+    os.write(1, b"Content-Length: 9999\r\n\r\nnoise of a system call\n")
+    c_library = ctypes.CDLL(None)
+    c_library.printf(b"Content-Length: 5\r\n\r\nnoise of a C library\n")
+    c_library.fflush(None)
+    child = "import sys; print('noise of a child process', len(sys.stdin.read()))"
+    subprocess.run([sys.executable, "-c", child], check=True)
 
 
 def version_files() -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import sys
@@ -40,7 +41,8 @@ def serve(
     context: typer.Context,
     stdio: Annotated[bool, typer.Option("--stdio", help="Serve on standard input and output.")] = False,
     tcp: Annotated[
-        str | None, typer.Option("--tcp", metavar="HOST:PORT", help="Serve one client on a socket instead.")
+        str | None,
+        typer.Option("--tcp", metavar="[HOST:]PORT", help="Serve one client on a loopback socket, for debugging."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -53,10 +55,7 @@ def serve(
 
     if tcp is None:
         raise typer.Exit(serve_stdio())
-    host, _, port = tcp.rpartition(":")
-    if not port.isdecimal():
-        raise typer.BadParameter("give HOST:PORT, such as 127.0.0.1:2087", param_hint="--tcp")
-    raise typer.Exit(serve_tcp(host or "127.0.0.1", int(port)))
+    raise typer.Exit(serve_tcp(*_loopback(tcp)))
 
 
 @app.command()
@@ -152,6 +151,23 @@ def doctor(home: HomeOption = None) -> None:
     from dlm_lsp.cli.doctor import examine
 
     raise typer.Exit(examine(home, Console()))
+
+
+def _loopback(address: str) -> tuple[str, int]:
+    """Host and port of `[HOST:]PORT`. Whoever connects commands the server, so only this machine may."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise typer.BadParameter("give [HOST:]PORT, such as 2087 or 127.0.0.1:2087", param_hint="--tcp")
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise typer.BadParameter(
+            f"{host} is no loopback address; use 127.0.0.1 and, from another machine, a tunnel", param_hint="--tcp"
+        )
+    return host, int(port)
 
 
 def _existing(document: Path) -> Path:

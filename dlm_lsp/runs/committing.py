@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dlm_lsp.document import Section
 from dlm_lsp.runs.snapshot import Snapshot
-from dlm_lsp.store import Commit, DlmLock, HardwareTier, Known, Ledger
+from dlm_lsp.store import Commit, DlmLock, HardwareTier, Known, Ledger, path_text
 from dlm_lsp.training.protocol import Learned, LessonResult, RunKind
 
 
@@ -42,7 +42,7 @@ def commit_of(
         base_revision=learned.base_revision,
         final_train_loss=learned.final_loss,
         pinned_versions=dict(learned.pinned_versions),
-        source_path=str(snapshot.path),
+        source_path=path_text(snapshot.path),
         content_hashes=[section.section_id for section in trained],
         replay_add=[
             (section.section_id, section.kind, section.content)

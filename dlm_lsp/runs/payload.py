@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.store import path_text
 
 
 def payload(status: DocumentStatus) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
-        return str(value)
+        return path_text(value)
     return {name: _plain(getattr(value, name)) for name in _names(kind)}  # type: ignore[arg-type]  # classes are hashable
 
 

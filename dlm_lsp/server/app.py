@@ -8,8 +8,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInternalError
-from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from dlm_lsp import __version__
@@ -27,7 +25,7 @@ from dlm_lsp.server.notifications import Notifications
 from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.presenter import Presenter
 from dlm_lsp.server.progress import ProgressReporter
-from dlm_lsp.server.protocol import DlmProtocol
+from dlm_lsp.server.protocol import DlmLanguageServer, DlmProtocol
 from dlm_lsp.server.registration import register
 from dlm_lsp.server.settings import ServerSettings
 from dlm_lsp.server.stdio import Sink
@@ -43,10 +41,8 @@ _ANSWER = 10.0
 _QUESTION = types.WINDOW_SHOW_MESSAGE_REQUEST
 
 
-class DlmServer(LanguageServer):
+class DlmServer(DlmLanguageServer):
     """Owns one of each part, and wires them. The handlers are in `create_server`."""
-
-    protocol: DlmProtocol
 
     def __init__(self, learner: Learners, clock: Clock) -> None:
         super().__init__(
@@ -106,13 +102,6 @@ class DlmServer(LanguageServer):
         """What goes on, in a word or two, for the log. May be called on any thread: it only reads."""
         runs = [status.run for status in self.supervisor.statuses() if status.run is not None]
         return ", ".join(run.phase or run.state.value for run in runs) or "nothing was trained"
-
-    def report_server_error(self, error: Exception, source: Any) -> None:
-        """pygls would show a popup. An author can do nothing about it; the log tells whoever can."""
-        if isinstance(error, JsonRpcException) and not isinstance(error, JsonRpcInternalError):
-            log.info("refused a request: %s", error)  # its sender has the answer
-            return
-        log.error("%s: %s", getattr(source, "__name__", source), error, exc_info=True)
 
     def _features(self) -> ClientFeatures:
         return self.declared
@@ -226,7 +215,7 @@ def _register_views(server: DlmServer) -> None:
     kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.Source]
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
-    def code_actions(params: types.CodeActionParams) -> list[types.CodeAction]:
+    def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         return views.code_actions(params)
 
     @server.feature(WAIT_FOR_IDLE)

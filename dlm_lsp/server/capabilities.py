@@ -20,6 +20,7 @@ class ClientFeatures:
     lens_refresh: bool = False
     related_information: bool = False
     diagnostic_data: bool = False
+    code_action_literals: bool = False
     markdown_hover: bool = False
     server_status: bool = False
     training_status: bool = False
@@ -43,6 +44,9 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         lens_refresh=bool(get_capability(capabilities, "workspace.code_lens.refresh_support")),
         related_information=bool(get_capability(capabilities, "text_document.publish_diagnostics.related_information")),
         diagnostic_data=bool(get_capability(capabilities, "text_document.publish_diagnostics.data_support")),
+        code_action_literals=bool(
+            get_capability(capabilities, "text_document.code_action.code_action_literal_support")
+        ),
         markdown_hover=types.MarkupKind.Markdown in formats,
         server_status=experimental.get("serverStatusNotification") is True,
         training_status=ours.get("trainingStatus") is True,

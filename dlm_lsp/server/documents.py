@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from lsprotocol import types
-from pygls.uris import to_fs_path
 
 from dlm_lsp.document.text import PositionEncoding
 from dlm_lsp.runs.reasons import SaveReason
@@ -28,10 +29,22 @@ _REASONS = {
 
 
 def path_of(uri: str) -> Path | None:
-    """The canonical path of a `file:` URI, the same for every spelling and link; None for any other."""
+    """The canonical path of a `file:` URI, the same for every spelling and link; None for any other.
+
+    The quoted bytes are the file system's own, whatever this process's locale. A file on another host is a path
+    on Windows only.
+    """
     try:
-        name = to_fs_path(uri) if uri[:5].lower() == "file:" else None
-        return Path(os.path.normcase(os.path.realpath(name))) if name else None
+        parts = urlsplit(uri)
+        if parts.scheme != "file" or not parts.path.startswith("/"):
+            return None
+        name = os.fsdecode(unquote_to_bytes(parts.path))
+        host = "" if parts.netloc.lower() == "localhost" else parts.netloc
+        if sys.platform == "win32":
+            name = f"//{host}{name}" if host else name.lstrip("/")
+        elif host:
+            return None
+        return Path(os.path.normcase(os.path.realpath(name)))
     except ValueError as error:  # such as a NUL in the path
         log.info("not a path: %s", error)
         return None
@@ -111,12 +124,14 @@ class Documents:
         for change in changes:
             text = document.now.text
             if isinstance(change, types.TextDocumentContentChangePartial):
-                start = document.now.positions.offset(change.range.start)
-                end = document.now.positions.offset(change.range.end)
-                text = text[:start] + change.text + text[max(start, end) :]
+                # The ends in either order, as the editors' own implementation of text documents takes them.
+                start, end = sorted(map(document.now.positions.offset, (change.range.start, change.range.end)))
+                text = text[:start] + change.text + text[end:]
             else:
                 text = change.text
             document.now = Text(_sound(text), version, self.encoding)
+        if not changes:
+            document.now = replace(document.now, version=version)
         document.dirty = True
         self._active = uri
         return document

@@ -85,7 +85,7 @@ def watch_process(pid: int, gone: Callable[[], None], poll: float = _PARENT_POLL
     """
     try:
         process = psutil.Process(pid)
-    except psutil.Error:
+    except (psutil.Error, ValueError):  # ValueError: a negative number
         log.info("process %d, named by the client as its own, is not on this machine: not watched", pid)
         return
     never = threading.Event()

@@ -37,11 +37,17 @@ class Outbox:
         self._timers: dict[str, Timer] = {}
         self._last: dict[str, float] = {}
         self._published: dict[str, tuple[int | None, list[types.Diagnostic]]] = {}
+        self._stuck = False
 
     @property
     def congested(self) -> bool:
         """Whether the client leaves unread what was sent to it."""
-        return self._backlog() >= CONGESTION
+        backlog = self._backlog()
+        if (backlog >= CONGESTION) != self._stuck:
+            self._stuck = not self._stuck
+            what = "does not read; what can wait is held back" if self._stuck else "reads again"
+            log.info("the client %s (%d bytes have not left)", what, backlog)
+        return self._stuck
 
     def send(self, method: str, params: Any) -> None:
         """Sends a notification now. Only the loop's thread may: two writers would tear messages apart."""

@@ -1,8 +1,9 @@
 """The JSON-RPC side of the server: pygls' protocol with everything repaired that pygls 2.1.1 gets wrong.
 
-Each repair names the upstream behaviour, so that it can go when upstream changes. Messages arrive at
-`receive` as frame bodies; pygls' own read loop is not used: it matches headers in one letter case only, reads
-through the thread pool that handlers share, and takes every nested object with a `jsonrpc` key for a message.
+Each repair names the upstream behaviour, and tests/protocol/test_upstream.py fails when upstream has changed, so
+that the repair can go. Messages arrive at `receive` as frame bodies; pygls' own read loop is not used: it matches
+headers in one letter case only, reads through the thread pool that handlers share, and takes every nested object
+with a `jsonrpc` key for a message. Nor is its writer: a client that stops reading blocks the event loop in it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from concurrent.futures import Future
 from typing import Any
 
 from lsprotocol import types
+from pygls.capabilities import get_capability
 from pygls.exceptions import JsonRpcException, JsonRpcInternalError, JsonRpcInvalidParams
+from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, lsp_method
 
 log = logging.getLogger(__name__)
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 SERVER_NOT_INITIALIZED = -32002
 
@@ -93,7 +97,9 @@ class DlmProtocol(LanguageServerProtocol):
             identity = message.get("id") if isinstance(message, dict) else None
             self.refuse(_id_or_none(identity), INVALID_REQUEST, "A message is one JSON-RPC 2.0 object.")
         elif "method" not in message:
-            self._receive_response(message)
+            if not self._receive_response(message) and not {"result", "error"} & set(message):
+                # Upstream takes it for a response; whoever forgot the method waits for ever.
+                self.refuse(_id_or_none(message.get("id")), INVALID_REQUEST, "A message has a method or a result.")
         elif not isinstance(message["method"], str):
             self.refuse(_id_or_none(message.get("id")), INVALID_REQUEST, "A method is named by a string.")
         elif "id" in message:
@@ -121,6 +127,9 @@ class DlmProtocol(LanguageServerProtocol):
             self.refuse(identity, INVALID_REQUEST, "The server is initialized already.")
         elif identity in self._request_futures:
             self.refuse(identity, INVALID_REQUEST, f"A request with the id {identity!r} is going on.")
+        elif not self._handles(method):
+            # Upstream looks at the params first, and shows a popup if they are unfit.
+            self.refuse(identity, METHOD_NOT_FOUND, f"This server does not offer {method!r}.")
         elif (request := self._structured(message, JsonRPCRequestMessage)) is None:
             # Upstream answers nothing and shows a popup.
             self.refuse(identity, INVALID_PARAMS, f"The params do not fit {method}.")
@@ -135,27 +144,37 @@ class DlmProtocol(LanguageServerProtocol):
         method = message["method"]
         if method != types.EXIT and (self._shutdown or not self._initialized):
             log.debug("%s came outside of a session and is dropped", method)
+        elif method != types.CANCEL_REQUEST and not self._handles(method):
+            log.debug("nobody here listens to %r", method)
         elif (notification := self._structured(message, JsonRPCNotification)) is None:
             log.warning("the params do not fit the notification %s; it is dropped", method)
         else:
             self.handle_message(notification)
 
-    def _receive_response(self, message: dict[str, Any]) -> None:
-        """Resolves a request of ours. Upstream drops them after shutdown, and an unfit one for ever."""
-        identity = str(message.get("id"))
-        future = self._request_futures.get(identity) if identity in self._asked else None
+    def _receive_response(self, message: dict[str, Any]) -> bool:
+        """Resolves a request of ours; False if it was none. Upstream drops responses after shutdown, and keeps
+        the request waiting for ever when the response is unfit.
+        """
+        identity = message.get("id")
+        future = self._request_futures.get(identity) if isinstance(identity, str) and identity in self._asked else None
         if future is None or future.done():
             log.debug("a response to no request of ours: id %r", identity)
-            return
+            return False
+        if "error" not in message:
+            message.setdefault("result", None)  # some clients leave out a result that is null
         try:
             response = self.structure_message(message)
         except JsonRpcException as error:
             future.set_exception(error)
-            return
+            return True
         if (refusal := getattr(response, "error", None)) is not None:
             future.set_exception(JsonRpcException.from_error(refusal))
         else:
             future.set_result(response.result)
+        return True
+
+    def _handles(self, method: str) -> bool:
+        return method in self.fm.builtin_features or method in self.fm.features
 
     def _structured(self, message: dict[str, Any], fallback: type[Any]) -> Any | None:
         """The typed message, or None if it is unfit. Params of methods outside of LSP stay plain JSON."""
@@ -166,6 +185,15 @@ class DlmProtocol(LanguageServerProtocol):
             return self.structure_message(message)
         except (JsonRpcInvalidParams, JsonRpcInternalError):
             return None
+
+    @lsp_method(types.INITIALIZE)
+    def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:
+        """Upstream offers kinds of code actions also to clients that know commands only (LSP 3.8 allows that
+        only together with `codeActionLiteralSupport`).
+        """
+        if not get_capability(params.capabilities, "text_document.code_action.code_action_literal_support"):
+            self.fm.feature_options.pop(types.TEXT_DOCUMENT_CODE_ACTION, None)
+        return (yield from super().lsp_initialize(params))
 
     @lsp_method(types.SHUTDOWN)
     def lsp_shutdown(self, *arguments: Any) -> Generator[Any, Any, None]:
@@ -197,9 +225,29 @@ class DlmProtocol(LanguageServerProtocol):
         super()._execute_handler(msg_id, handler, done, args, kwargs)
 
     def _handle_cancel_notification(self, msg_id: Any) -> None:
-        """Upstream warns about the usual case: the request had been answered already."""
-        if msg_id in self._request_futures:
+        """Upstream warns about the usual case, that the request had been answered already, and lets the client
+        cancel the server's requests.
+        """
+        if msg_id in self._request_futures and msg_id not in self._asked:
             super()._handle_cancel_notification(msg_id)
+
+
+class DlmLanguageServer(LanguageServer):
+    """pygls' server without its popups."""
+
+    protocol: DlmProtocol
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """Upstream shows a popup. An author can do nothing about it; the log tells whoever can."""
+        if isinstance(error, JsonRpcException) and not isinstance(error, JsonRpcInternalError):
+            log.info("refused a request: %s", error)  # its sender has the answer
+            return
+        log.error("%s: %s", getattr(source, "__name__", source), error, exc_info=True)
+
+
+def silence_pygls() -> None:
+    """Upstream logs whole messages, and so texts. What it would log of errors, `report_server_error` logs."""
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)
 
 
 def _id_or_none(identity: Any) -> int | str | None:

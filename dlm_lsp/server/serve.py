@@ -18,7 +18,7 @@ from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
-from dlm_lsp.server.protocol import PARSE_ERROR
+from dlm_lsp.server.protocol import PARSE_ERROR, silence_pygls
 from dlm_lsp.server.stdio import FdReader, FdWriter, Sink
 from dlm_lsp.server.watchdog import Watchdog
 
@@ -77,10 +77,21 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
         else:
             connected.set_result((reader, writer))
 
-    listener = await asyncio.start_server(accept, host, port)
-    log.info("listening on %s", [each.getsockname() for each in listener.sockets])
-    reader, writer = await connected
+    try:
+        listener = await asyncio.start_server(accept, host, port)
+    except OSError as error:
+        log.error("cannot listen on %s:%d: %s", host, port, error.strerror or error)
+        return EXIT_WITHOUT_SHUTDOWN, True
+    watch_signals(asyncio.get_running_loop(), server.lifecycle)
+    for each in listener.sockets:
+        log.info("listening on %s:%d", *each.getsockname()[:2])
+    ended = asyncio.ensure_future(server.lifecycle.ended())
+    first: list[asyncio.Future[Any]] = [connected, ended]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     listener.close()
+    if not connected.done():
+        return ended.result(), True
+    reader, writer = connected.result()
     connection = _Connection(server, _StreamSink(writer))
 
     async def read() -> None:
@@ -94,6 +105,8 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
     server.spawn(read())
     code, clean = await connection.serve()
     writer.close()
+    with contextlib.suppress(TimeoutError, OSError):
+        await asyncio.wait_for(writer.wait_closed(), _LAST_WORDS)
     return code, clean
 
 
@@ -176,14 +189,11 @@ def environment() -> str:
 
 
 def _log_to_stderr() -> None:
-    """Our own records as `dlm.logLevel` says. pygls logs whole messages, and so texts: it stays silent.
-
-    What pygls would log of errors, `DlmServer.report_server_error` logs without message bodies.
-    """
+    """Our own records as `dlm.logLevel` says, and warnings of libraries."""
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("dlm_lsp").setLevel(logging.INFO)
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    silence_pygls()

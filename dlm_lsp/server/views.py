@@ -49,12 +49,16 @@ class Views:
         _, status = self._newest(params.text_document.uri)
         return lenses(params.text_document.uri, status) if status is not None else []
 
-    def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction]:
+    def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
+        """Actions; for a client that knows commands only, their commands."""
         _, status = self._newest(params.text_document.uri)
         if status is None:
             return []
         context = params.context
-        return actions(params.text_document.uri, status, context.diagnostics, context.only)
+        found = actions(params.text_document.uri, status, context.diagnostics, context.only)
+        if self.features.code_action_literals:
+            return found
+        return [action.command for action in found if action.command is not None]
 
     async def wait_for_idle(self, params: Any) -> dict[str, Any] | None:
         """Answers when no run waits or goes on: with a document's status if `uri` is given, else null."""

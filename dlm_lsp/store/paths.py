@@ -30,6 +30,11 @@ def dlm_home(override: str | Path | None = None) -> Path:
     return home.expanduser().resolve()
 
 
+def path_text(path: Path) -> str:
+    """The path as text that JSON can hold: its bytes as UTF-8, also where the locale is another or they are none."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def version_name(number: int) -> str:
     """`7` → `v0007`."""
     return f"v{number:04d}"

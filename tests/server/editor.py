@@ -41,6 +41,11 @@ def capabilities(**changes: Any) -> types.ClientCapabilities:
         ),
         "text_document": types.TextDocumentClientCapabilities(
             synchronization=types.TextDocumentSyncClientCapabilities(will_save=True, did_save=True),
+            code_action=types.CodeActionClientCapabilities(
+                code_action_literal_support=types.ClientCodeActionLiteralOptions(
+                    types.ClientCodeActionKindOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.Source])
+                )
+            ),
             hover=types.HoverClientCapabilities(content_format=[types.MarkupKind.Markdown]),
             publish_diagnostics=types.PublishDiagnosticsClientCapabilities(related_information=True, data_support=True),
         ),

@@ -32,6 +32,7 @@ if __name__ == "__main__":
     from dlm_lsp.server import serve_stdio, serve_tcp
 
     learners = {"thread": learner, "process": process_learner}
-    if len(sys.argv) > 1:
-        sys.exit(serve_tcp("127.0.0.1", int(sys.argv[1]), learners))  # type: ignore[arg-type]
+    if sys.argv[1:2] == ["--tcp"]:
+        host, _, port = sys.argv[2].rpartition(":")
+        sys.exit(serve_tcp(host, int(port), learners))  # type: ignore[arg-type]
     sys.exit(serve_stdio(learners))  # type: ignore[arg-type]

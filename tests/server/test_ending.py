@@ -1,8 +1,7 @@
-"""The server is gone when its editor is: however it ends, whatever it is doing, and with the right exit code."""
+"""The server is gone when its editor is. The orders of life and the end of input are in tests/protocol/test_life.py."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,15 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from dlm_lsp.server.lifecycle import watch_process
 from tests.fakes import STUBBORN, Gate
 from tests.server.editor import HEAD, exchange
-from tests.server.wire import SERVER, Wire, frame, initialize, notification, request
+from tests.server.wire import Wire, frame, initialize, notification, request
 
 AFTER_EXIT = 1.5
-AFTER_END_OF_INPUT = 3.0
 
 
 def opened_and_saved(path: Path, answer: str = "A lesson.") -> list[dict[str, Any]]:
@@ -43,21 +41,6 @@ def training(wire: Wire, path: Path, answer: str = "A lesson.") -> None:
 
 
 @pytest.mark.parametrize("answer", ["A lesson.", STUBBORN])
-@pytest.mark.parametrize("busy", [False, True])
-def test_r03_gone_soon_after_the_end_of_input(tmp_path: Path, gate: Gate, busy: bool, answer: str) -> None:
-    with Wire(tmp_path / "home", {"DLM_FAKE_GATE": str(gate.path)}) as wire:
-        if busy:
-            gate.allow(1)
-            training(wire, tmp_path / "a.dlm", answer)
-        else:
-            wire.start()
-        began = time.monotonic()
-        wire.close_input()
-        assert wire.exit_code() == 1
-        assert time.monotonic() - began < AFTER_END_OF_INPUT
-
-
-@pytest.mark.parametrize("answer", ["A lesson.", STUBBORN])
 def test_r03_gone_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path, gate: Gate, answer: str) -> None:
     with Wire(tmp_path / "home", {"DLM_FAKE_GATE": str(gate.path)}) as wire:
         gate.allow(1)
@@ -68,32 +51,6 @@ def test_r03_gone_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path,
         wire.send(notification("exit"))
         assert wire.exit_code() == 0
         assert time.monotonic() - began < AFTER_EXIT
-
-
-def test_r03_gone_soon_after_its_editor_was_killed_though_somebody_holds_the_pipe(tmp_path: Path, gate: Gate) -> None:
-    """A wrapper that hands its pipes on is killed in mid-run; this test still holds the other ends."""
-    wrapper = f"import subprocess, sys; subprocess.Popen([sys.executable, {str(SERVER)!r}]).wait()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", wrapper],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "DLM_HOME": str(tmp_path / "home"), "DLM_FAKE_GATE": str(gate.path)},
-    )
-    wire = Wire.__new__(Wire)
-    wire.process, wire._rest = process, b""
-    with wire:
-        gate.allow(1)
-        client = {"experimental": {"dlm": {"trainingProgress": True}}}
-        options = {"debounceMs": 0}
-        wire.send(initialize(capabilities=client, initializationOptions=options, processId=process.pid))
-        wire.answer(1)
-        wire.send(*opened_and_saved(tmp_path / "a.dlm"))
-        while wire.receive().get("method") != "dlm/trainingProgress":
-            pass
-        (server,) = psutil.Process(process.pid).children()
-        process.send_signal(signal.SIGKILL)
-        server.wait(AFTER_END_OF_INPUT)
-        assert not server.is_running()
 
 
 def test_a_signal_ends_it_in_order(tmp_path: Path, gate: Gate) -> None:
@@ -115,24 +72,11 @@ def test_a_client_that_does_not_read_cannot_hold_it(tmp_path: Path) -> None:
         assert wire.exit_code() == 0
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"PYTHONUNBUFFERED": "1"},
-        {"PYTHONDEVMODE": "1"},
-        {"PYTHONWARNINGS": "error"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    ],
-)
-def test_under_every_way_to_run_python(tmp_path: Path, environment: dict[str, str]) -> None:
-    with Wire(tmp_path / "home", environment) as wire:
-        wire.send(initialize(initializationOptions={"debounceMs": 0}))
-        wire.answer(1)
-        wire.send(*opened_and_saved(tmp_path / "ä.dlm"), request(2, "dlm/waitForIdle"))
-        wire.answer(2)
-        wire.send(request(3, "shutdown"), notification("exit"))
-        assert wire.answer(3)["result"] is None
-        assert wire.exit_code() == 0
+@pytest.mark.parametrize("number", [-1, 0, 2**31 - 1])
+def test_a_process_that_cannot_exist_is_not_watched(number: int) -> None:
+    gone: list[int] = []
+    watch_process(number, lambda: gone.append(number))
+    assert gone == []
 
 
 def test_the_deadline_needs_neither_loop_nor_worker() -> None:

@@ -115,6 +115,36 @@ def test_a_client_that_does_not_read_gets_the_newest_state_when_it_reads_again()
     assert wire.values == [99]
 
 
+def test_of_states_that_a_client_does_not_take_only_the_newest_waits(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "dlm_lsp")
+    wire = Wire()
+    wire.backlog = CONGESTION
+    place = types.Range(types.Position(0, 0), types.Position(0, 1))
+    for value in range(100):
+        wire.outbox.newest("state", lambda value=value: wire.outbox.send("state", value))  # type: ignore[misc]
+        wire.outbox.diagnostics("u", value, [types.Diagnostic(place, "a")])
+        wire.clock.pass_time(0.1)
+    assert wire.sent == []
+    wire.backlog = 0
+    wire.clock.pass_time(INTERVAL)
+    assert [params if method == "state" else params.version for method, params in wire.sent] == [99, 99]
+    assert [record.message.split(";")[0] for record in caplog.records] == [
+        "the client does not read",
+        "the client reads again (0 bytes have not left)",
+    ]
+
+
+def test_a_document_that_is_closed_meanwhile_shows_nothing_when_its_client_reads_again() -> None:
+    wire = Wire()
+    wire.backlog = CONGESTION
+    place = types.Range(types.Position(0, 0), types.Position(0, 1))
+    wire.outbox.diagnostics("u", 1, [types.Diagnostic(place, "a")])
+    wire.outbox.clear_diagnostics("u")
+    wire.backlog = 0
+    wire.clock.pass_time(10)
+    assert wire.sent == []
+
+
 def test_only_the_loops_thread_sends() -> None:
     wire = Wire()
     caught: list[BaseException] = []
