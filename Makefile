@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures clean
+.PHONY: help setup demo test lint types check bench base docs pictures interop latency clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,13 @@ base: setup ## Train the built-in base model anew (about half an hour)
 
 docs: setup ## Write the generated pages anew
 	$(BIN)/python scripts/generate_docs.py
+
+interop: setup ## Run the tests against the original `dlm` tool, in an environment of its own (about 4 minutes)
+	@python=$$($(BIN)/python tests/interop/environment.py) && \
+	  DLM_INTEROP_PYTHON="$$python" $(BIN)/python -m pytest tests/interop
+
+latency: setup ## Measure what an editor feels against the goals; fails when one is missed (about 6 minutes)
+	$(BIN)/python -m benchmarks.latency
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -69,6 +69,8 @@ def environment(models: Path, hub: LocalHub) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def its_installation(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Original:
+    if INTERPRETER not in os.environ:
+        pytest.fail(f"{INTERPRETER} names no interpreter with the original in it: run `make interop`")
     return Original(Path(os.environ[INTERPRETER]), environment, tmp_path_factory.mktemp("nowhere"))
 
 
