@@ -62,7 +62,10 @@ class Client:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
     async def initialize(self, *, warm: bool = False, editor: int | None = None, **settings: Any) -> Any:
-        """`editor` is the process that the server is to watch, this one by default. `settings` are those of docs/settings.md without `dlm.`; there is no debounce unless they say so."""
+        """`editor` is the process that the server is to watch, this one by default.
+
+        `settings` are those of docs/settings.md without `dlm.`; there is no debounce unless they say so.
+        """
         result = await self.request(
             "initialize",
             {
