@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures soak bench-learners clean
+.PHONY: help setup demo test lint types check bench base docs pictures soak interop latency bench-learners clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,13 @@ soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory m
 
 bench-learners: setup ## Measure the two kinds of learner against each other
 	$(BIN)/python -m benchmarks.learners
+
+interop: setup ## Run the tests against the original `dlm` tool, in an environment of its own (about 4 minutes)
+	@python=$$($(BIN)/python tests/interop/environment.py) && \
+	  DLM_INTEROP_PYTHON="$$python" $(BIN)/python -m pytest tests/interop
+
+latency: setup ## Measure what an editor feels against the goals; fails when one is missed (about 6 minutes)
+	$(BIN)/python -m benchmarks.latency
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -71,7 +71,7 @@ class Printer:
             case Phase() | Step():
                 self._progress(event, status)
             case Waiting():
-                self.say(event.detail, "yellow")
+                self.say(f"waiting for the store: {event.detail}", "yellow")
             case Finished():
                 self._end()
                 loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""

@@ -219,17 +219,28 @@ def session_request(
     frontmatter: Frontmatter, path: Path, store: Store, *, fresh_adapter: bool = False
 ) -> SessionRequest:
     """The session that continues (or, with `fresh_adapter`, begins anew) what the store holds."""
-    ledger = known_to(store)
     current = None if fresh_adapter else store.current()
-    same_base = bool(ledger.shape) and ledger.shape == shape_of(frontmatter, path)
     return SessionRequest(
         key=frontmatter.dlm_id,
-        base=base_request(frontmatter, path, ledger.base_revision if same_base else None),
+        base=base_request(frontmatter, path, _recorded_revision(frontmatter, path, store)),
         shape=adapter_shape(frontmatter),
         settings=training_settings(frontmatter),
         version_dir=str(current.path) if current else None,
         system_prompt=frontmatter.system_prompt,
     )
+
+
+def _recorded_revision(frontmatter: Frontmatter, path: Path, store: Store) -> str | None:
+    """The commit of the base that the current version was trained on; another tool's stands in the manifest."""
+    ledger = known_to(store)
+    if ledger.shape:
+        return ledger.base_revision if ledger.shape == shape_of(frontmatter, path) else None
+    current = store.current()
+    manifest = store.manifest() if current else None
+    if current is None or manifest is None or manifest.base_model != frontmatter.base_model:
+        return None
+    run = manifest.run_of(current.number)
+    return run.base_model_revision if run else None
 
 
 def _current_version(store: Store) -> int | None:

@@ -365,7 +365,7 @@ class Supervisor:
             record.pending.unfinished |= newer.unfinished
             record.pending.kind = "full" if "full" in (newer.kind, request.kind) else "cycle"
         lock = record.status.lock
-        if lock is None or (lock.pid, lock.since) != (event.pid, event.since):
+        if lock is None or (lock.pid, lock.since, lock.detail) != (event.pid, event.since, event.detail):
             self._records.change(record, event)
         record.lock_timer = self._clock.call_later(_LOCK_POLL, lambda: self._make_ready(record))
 

@@ -75,6 +75,8 @@ class DlmServer(DlmLanguageServer):
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sink: Sink | None = None
+        self._clock = clock
+        self._stop_by: float | None = None  # the moment (monotonic) until which a run may stop
 
     def connect(self, sink: Sink) -> None:
         """From here on messages go to `sink`."""
@@ -93,8 +95,14 @@ class DlmServer(DlmLanguageServer):
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> bool:
-        """Stops training, and ends what is shown of it; True if the worker stopped in time."""
-        stopped = await self.supervisor.shutdown(STOP_DEADLINE)
+        """Stops training, and ends what is shown of it; True if the worker stopped in time.
+
+        May be repeated: `exit` after `shutdown` does not give a run that did not stop the same time again.
+        """
+        now = self._clock.monotonic()
+        if self._stop_by is None:
+            self._stop_by = now + STOP_DEADLINE
+        stopped = await self.supervisor.shutdown(max(self._stop_by - now, 0.0))
         self.reporter.close()
         return stopped
 

@@ -83,10 +83,7 @@ def _of_section(places: _Places, section: SectionStatus) -> Problem | None:
 def _of_runs(places: _Places, status: DocumentStatus) -> list[Problem]:
     found = []
     if status.lock is not None and status.state is RunState.WAITING:
-        message = (
-            f"The store is {wording.lock(status.lock)}. Training begins by itself when it is free. "
-            "If that process is dead, run Unlock."
-        )
+        message = f"The store is locked: {status.lock.detail}. Training begins by itself when it is free."
         found.append(_problem("store-locked", message, places.key("dlm_id")))
     last = status.last
     if last is not None and last.outcome == "failed":

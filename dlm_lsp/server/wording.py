@@ -1,10 +1,8 @@
-"""How numbers, moments and holders are said. Sentences about runs are in dlm_lsp.runs.telling."""
+"""How moments and sentences are said. Sentences about runs are in dlm_lsp.runs.telling."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from dlm_lsp.runs.status import LockView
+from datetime import datetime
 
 
 def moment(iso: str) -> str:
@@ -13,13 +11,6 @@ def moment(iso: str) -> str:
         return _said(datetime.fromisoformat(iso))
     except ValueError:
         return iso
-
-
-def lock(held: LockView) -> str:
-    """Who holds the store, and since when (seconds since the epoch)."""
-    holder = f"process {held.pid} on {held.host}" if held.pid is not None else f"a process on {held.host}"
-    since = f" since {_said(datetime.fromtimestamp(held.since, UTC))}" if held.since is not None else ""
-    return f"locked by {holder}{since}"
 
 
 def sentence(text: str) -> str:

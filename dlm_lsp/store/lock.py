@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -31,13 +31,16 @@ LOCK_MODE = 0o644
 BEING_WRITTEN_SECONDS = 10.0  # a younger lock file without content belongs to a process just writing it
 START_TOLERANCE_SECONDS = 3.0  # the system gives a process's start in whole seconds, give or take one
 
+# Without the system's lock two processes that find the same dead holder could both take over from it.
+_NO_SYSTEM_LOCKS = "this file system has no system locks, so that nothing is taken over by itself: run Unlock,"
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds the store instead of us. `since` in seconds since the epoch; `detail` is one sentence.
 
-    `dead`: its process is gone, so the next run takes over. `foreign`: on another machine, where nobody
-    here can see whether it lives. `unreadable`: the file names nobody.
+    `dead`: its process is gone, so that the next run takes over where the file system has system locks.
+    `foreign`: on another machine, where nobody here can see whether it lives. `unreadable`: the file names nobody.
     """
 
     pid: int | None
@@ -112,8 +115,10 @@ def try_acquire(layout: Layout, clock: Callable[[], float] = time.time) -> Held 
         if not _create(layout.lock, content):
             found = holder(layout, clock)
             if found is not None:
-                if found.state != "dead" or alone is None:
+                if found.state != "dead":
                     return found
+                if alone is None:
+                    return replace(found, detail=f"{found.detail}; {_NO_SYSTEM_LOCKS} or delete {layout.lock}")
                 disk.remove(layout.lock)
                 notes = (f"took over the store's lock: {found.detail}",)
             if not _create(layout.lock, content):  # another tool was quicker

@@ -79,15 +79,18 @@ def main() -> int:
     request = json.loads(sys.argv[1])
     reporter = _Reporter()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    done = threading.Event()
+    threading.Thread(target=_stop_at_end_of_input, args=(done,), daemon=True).start()
     try:
         directory, revision = _download(request["repo"], request["revision"], Path(request["cache"]), reporter)
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         kind, detail = _explain(error)
+        done.set()
         reporter.say(error=kind, detail=detail)
         return 1
+    done.set()
     reporter.say(directory=str(directory), revision=revision)
     return 0
 
@@ -210,10 +213,15 @@ def _explain(error: Exception) -> tuple[str, str]:
     return "failed", detail
 
 
-def _stop_at_end_of_input() -> None:
-    """Whoever started this process stops it by closing its input, on purpose or by dying."""
+def _stop_at_end_of_input(done: threading.Event) -> None:
+    """Whoever started this process stops it by closing its input, on purpose or by dying.
+
+    With `done` it is ending by itself: an interrupt would be a traceback in somebody's log.
+    """
     while os.read(0, 1):
         pass
+    if done.is_set():
+        return
     if hasattr(signal, "pthread_kill"):
         main_thread = threading.main_thread().ident
         if main_thread is not None:

@@ -1,6 +1,7 @@
 """Starts the real server with the fake learner, as an editor would start it.
 
-Environment: `DLM_FAKE_GATE` names the pipe that paces the learner, `DLM_FAKE_STEPS` the steps of a run.
+Environment: `DLM_FAKE_GATE` names the pipe that paces the learner, `DLM_FAKE_STEPS` the steps of a run;
+`DLM_FAKE_NO_SYSTEM_LOCKS` makes it find itself on a file system that has none.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ def process_learner() -> object:
 
 
 if __name__ == "__main__":
+    if os.environ.get("DLM_FAKE_NO_SYSTEM_LOCKS"):
+        from dlm_lsp.store import disk
+
+        disk._try_system_lock = lambda descriptor: None  # type: ignore[assignment]
     from dlm_lsp.server import serve_stdio, serve_tcp
 
     learners = {"thread": learner, "process": process_learner}

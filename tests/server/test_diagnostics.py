@@ -71,9 +71,11 @@ def test_a_skipped_save_is_told_until_the_next_one_is_queued() -> None:
 
 def test_a_held_lock_names_its_holder() -> None:
     run = RunView(run=1, kind="cycle", state=RunState.WAITING)
-    (problem,) = shown(run=run, lock=LockView(pid=42, host="anvil", since=0.0, detail=""))
+    (problem,) = shown(run=run, lock=LockView(pid=42, host="anvil", since=0.0, detail="held by process 42 on anvil"))
     assert problem.code == "store-locked"
-    assert "process 42 on anvil since 1970-01-01 00:00:00 UTC" in problem.message
+    assert problem.message == (
+        "The store is locked: held by process 42 on anvil. Training begins by itself when it is free."
+    )
     assert problem.range.start.line == 1
 
 

@@ -163,6 +163,17 @@ def test_a_file_that_is_no_lock_file_is_left_alone(store: Store) -> None:
     assert path.read_text().startswith("dear diary")
 
 
+def test_a_lock_file_that_cannot_be_read_is_told_and_left_alone(store: Store) -> None:
+    path = store.root / ".lock"
+    path.mkdir(parents=True)
+    with pytest.raises(StoreError) as caught:
+        store.try_lock()
+    assert str(path) in str(caught.value)
+    assert path.is_dir()
+    path.rmdir()
+    held(store).release()
+
+
 def test_unlock_removes_a_dead_holders_lock(store: Store) -> None:
     pid = gone_pid()
     path = write_lock(store, f"{pid}\n{HOST}\n{time.time()}\n")
@@ -214,7 +225,19 @@ def test_a_lock_lost_during_the_commit_takes_the_version_back(store: Store, monk
 
 def test_many_processes_race_for_a_stale_lock(home: Path, store: Store) -> None:
     write_lock(store, f"{gone_pid()}\n{HOST}\n{time.time() - 60}\n")
-    command = [sys.executable, "-m", store_locker.__name__, "race", str(home)]
+    told = raced(home)
+    assert told.count("took over") == 1, "only one of them recovers the stale lock"
+    assert not (store.root / ".lock").exists()
+
+
+def test_many_processes_race_where_creating_the_file_is_all_that_decides(home: Path, store: Store) -> None:
+    assert raced(home, "bare") == ""
+    assert not (store.root / ".lock").exists()
+
+
+def raced(home: Path, *how: str) -> str:
+    """Three processes take the lock twenty times each, and fail if two are inside; the notes of all."""
+    command = [sys.executable, "-m", store_locker.__name__, "race", str(home), *how]
     racers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for racer in racers:
         assert racer.stdout is not None
@@ -225,15 +248,18 @@ def test_many_processes_race_for_a_stale_lock(home: Path, store: Store) -> None:
         racer.stdin.flush()
     told = [racer.communicate()[0] for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0]
-    assert "".join(told).count("took over") == 1, "only one of them recovers the stale lock"
-    assert not (store.root / ".lock").exists()
+    return "".join(told)
 
 
 def test_where_the_system_has_no_locks_nothing_is_taken_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "_try_system_lock", lambda descriptor: None)
     held(store).release()
     write_lock(store, f"{gone_pid()}\n{HOST}\n{time.time()}\n")
-    assert refused(store).state == "dead"
+    busy = refused(store)
+    assert busy.state == "dead"
+    assert "no longer exists" in busy.detail
+    assert "run Unlock" in busy.detail
+    assert str(store.layout.lock) in busy.detail
     assert store.unlock().startswith("unlocked")
     assert isinstance(store.try_lock(), Held)
 

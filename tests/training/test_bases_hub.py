@@ -77,6 +77,14 @@ def test_download_takes_what_is_needed_and_tells_how_far_it_is(hub: LocalHub) ->
     assert said[-1][0] == f"{REPO}: 1.6 of 1.6 MB"
 
 
+def test_a_download_that_is_done_ends_quietly(hub: LocalHub, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its input is closed as soon as it has said where the files are: no traceback of an interrupt comes of that."""
+    for _ in range(3):
+        get()
+        refusal("hf:acme/none")
+    assert capfd.readouterr().err == ""
+
+
 def test_recorded_revision_stays_and_makes_no_request(hub: LocalHub) -> None:
     first = get()
     hub.models[REPO].commits[SECOND] = MODEL | {"model.safetensors": safetensors({"embed": (300, 1000)})}
