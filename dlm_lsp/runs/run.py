@@ -165,7 +165,6 @@ def _learn_and_commit(
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
     started_at = clock.now()
     request.store.note(JournalEntry("started", started_at, kind=request.kind))
-    manifest = request.store.manifest()
     instance = learner()
     learned = instance.learn(plan, control)
     if control.stop_requested():
@@ -180,7 +179,8 @@ def _learn_and_commit(
             kind=request.kind,
             started_at=started_at,
             ended_at=clock.now(),
-            formerly=tuple(manifest.content_hashes) if manifest else (),
+            formerly=request.store.ever_learned(),
+            remembered=request.store.replay().ids(),
             keep=request.keep_versions,
         ),
     )

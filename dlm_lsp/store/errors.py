@@ -12,7 +12,8 @@ class StoreError(Exception):
     """A store operation could not be done, and nothing that was committed was lost.
 
     `code` is one of: `disk-full`, `read-only`, `no-permission`, `disk-error`, `bad-id`, `bad-commit`,
-    `weights-not-finite`, `lock-lost`, `store-busy`, `manifest-corrupt`, `manifest-newer`.
+    `weights-not-finite`, `lock-lost`, `store-busy`, `store-gone`, `cannot-revert`, `manifest-corrupt`,
+    `manifest-newer`.
     """
 
     def __init__(self, message: str, code: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from dlm_lsp.store import disk
 from dlm_lsp.store.times import Seconds
 
-JournalKind = Literal["started", "finished", "cancelled", "failed", "recovered"]
+JournalKind = Literal["started", "finished", "cancelled", "failed", "recovered", "reverted"]
 
 MAX_BYTES = 512 * 1024
 
@@ -21,8 +21,8 @@ MAX_BYTES = 512 * 1024
 class JournalEntry:
     """What happened. `at` in seconds since the epoch; `run` is the manifest's run id where one exists.
 
-    `detail` is a sentence or a code, never document text. Commit and recovery write their own entries
-    (`finished`, `recovered`).
+    `detail` is a sentence or a code, never document text. Commit, recovery and reverting write their own entries
+    (`finished`, `recovered`, `reverted`).
     """
 
     event: JournalKind

@@ -47,6 +47,11 @@ class Holder:
     detail: str
 
 
+# What this process wrote into lock files that it could not remove. They name a living process, so that nobody would
+# ever take them over; whoever is alone on the system's lock knows better.
+_left_behind: set[bytes] = set()
+
+
 class Held:
     """The store is ours until `release` (or the end of the `with` block). `notes`: what was recovered."""
 
@@ -76,14 +81,17 @@ class Held:
     def release(self) -> None:
         """Gives the store back: removes the lock file if it is still ours. May be repeated; never raises.
 
-        A file that cannot be removed now names a process that will be gone, so that the next run recovers it.
+        A file that cannot be removed now (a disk gone read-only, a store moved away) is taken over by our next run, or
+        by anybody once this process is gone.
         """
         if not self._open:
             return
+        removed = False
         try:
             with suppress(OSError):
-                if self.valid:
-                    disk.remove(self.layout.lock)
+                removed = self.valid and disk.remove(self.layout.lock)
+            if not removed:
+                _left_behind.add(self._content)
         finally:
             self._open = False
             self._keep.close()
@@ -111,7 +119,9 @@ def try_acquire(layout: Layout, clock: Callable[[], float] = time.time) -> Held 
         content = f"{os.getpid()}\n{socket.gethostname()}\n{clock()}\n".encode()
         if not _create(layout.lock, content):
             found = holder(layout, clock)
-            if found is not None:
+            if disk.read(layout.lock) in _left_behind:
+                disk.remove(layout.lock)
+            elif found is not None:
                 if found.state != "dead" or alone is None:
                     return found
                 disk.remove(layout.lock)

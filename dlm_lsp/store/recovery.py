@@ -160,7 +160,7 @@ def _pointer(case: Case) -> Iterator[Finding]:
 def _orphans(case: Case) -> Iterator[Finding]:
     layout = case.layout
     current = versions.pointed(layout) or 0
-    known = set(_committed(layout))
+    known = set(committed(layout))
     for number in versions.numbers(layout):
         folder = layout.version(number)
         if number > current and number not in known and _age(folder, case.now) >= FOREIGN_GRACE_SECONDS:
@@ -290,7 +290,7 @@ def _pending(layout: Layout) -> int | None:
     return intent.version if intent else None
 
 
-def _committed(layout: Layout) -> list[int]:
+def committed(layout: Layout) -> list[int]:
     """The version folders that the manifest or a record of ours knows, ascending."""
     found = _load_manifest(layout)
     runs = found.training_runs if isinstance(found, Manifest) else ()
@@ -303,7 +303,7 @@ def _committed(layout: Layout) -> list[int]:
 
 
 def _usable(case: Case) -> list[int]:
-    return [number for number in _committed(case.layout) if case.checker.fault(case.layout, number) is None]
+    return [number for number in committed(case.layout) if case.checker.fault(case.layout, number) is None]
 
 
 def _abandoned(path: Path, now: float) -> bool:
