@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures clean
+.PHONY: help setup demo test lint types check bench base docs pictures torture clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ base: setup ## Train the built-in base model anew (about half an hour)
 
 docs: setup ## Write the generated pages anew
 	$(BIN)/python scripts/generate_docs.py
+
+torture: setup ## Kill servers a thousand times and look whether anything was lost (half an hour)
+	nice $(BIN)/python -m tests.torture --kills 1000
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
