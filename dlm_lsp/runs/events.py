@@ -86,6 +86,7 @@ class Skipped(Event):
     """Nothing was trained, and `reason` says why. Terminal; the only event of a save that needs no run."""
 
     reason: str
+    notes: tuple[str, ...] = ()  # what recovery did before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,7 @@ class Cancelled(Event):
     """The author stopped the run; the last committed version stays. Terminal."""
 
     version: int | None
+    notes: tuple[str, ...] = ()  # what recovery did before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ class Failed(Event):
     code: str
     message: str  # one sentence for the author; the traceback is in the log
     key: str | None = None  # dotted frontmatter key the message is about
+    notes: tuple[str, ...] = ()  # what recovery did before
 
 
 TERMINAL = (Skipped, Finished, Cancelled, Failed)

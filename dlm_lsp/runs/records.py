@@ -146,7 +146,10 @@ class Records:
 
     def look(self, record: Record) -> None:
         """Reads again what the store says: after opening, saving and the end of a run."""
-        record.view = views.look(self.store(record))
+        before, now = record.view, views.look(self.store(record))
+        if now.version is None and now.root == before.root:
+            now = replace(now, lost=before.version or before.lost)
+        record.view = now
 
     def note(self, record: Record, note: str) -> None:
         """Puts one sentence into the status."""

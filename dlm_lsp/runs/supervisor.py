@@ -111,7 +111,7 @@ class Supervisor:
         record = self._records.of(path)
         self._records.read(record, text)
         last = record.status.last
-        skipped = last is not None and last.outcome == "skipped"
+        skipped = last is not None and last.outcome == "skipped" and not last.notes
         record.status = replace(record.status, last=None if skipped else last)
         self._records.note(record, "")
         return record.status
@@ -299,6 +299,7 @@ class Supervisor:
             max_steps=self._settings.max_steps,
             keep_versions=self._settings.keep_versions,
             unfinished=pending.unfinished,
+            lost=record.view.lost,
         )
         self._active = record
         record.running = Running(request, threading.Event())

@@ -10,7 +10,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
 from dlm_lsp.runs.sections import section_statuses
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.store import Ledger, Store, StoreError
+from dlm_lsp.store import Ledger, Manifest, Store, StoreError
 from dlm_lsp.training.protocol import RunKind
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """What a store held at one look: its ledger, and the facts of the current version."""
+    """What a store held at one look: its ledger, and the facts of the current version.
+
+    `lost` is the version that it held at an earlier look, if it holds none now.
+    """
 
     root: Path | None = None
     ledger: Ledger = field(default_factory=Ledger)
@@ -26,6 +29,7 @@ class StoreView:
     at: str | None = None
     steps: int | None = None
     loss: float | None = None
+    lost: int | None = None
 
 
 def look(store: Store | None) -> StoreView:
@@ -36,7 +40,7 @@ def look(store: Store | None) -> StoreView:
         current = store.current()
         if current is None:
             return StoreView(root=store.root, ledger=known_to(store))
-        manifest = store.manifest()
+        manifest = _manifest(store)
         runs = [run for run in manifest.training_runs if run.adapter_version == current.number] if manifest else []
         last = runs[-1] if runs else None
         return StoreView(
@@ -50,6 +54,15 @@ def look(store: Store | None) -> StoreView:
     except StoreError as error:
         log.warning("%s cannot be read: %s", store.root, error)
         return StoreView(root=store.root)
+
+
+def _manifest(store: Store) -> Manifest | None:
+    """What is current and known does not hang on a manifest that cannot be read."""
+    try:
+        return store.manifest()
+    except StoreError as error:
+        log.warning("%s", error)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

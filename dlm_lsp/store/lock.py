@@ -71,6 +71,12 @@ class Held:
         """Raises StoreError `lock-lost` when someone removed or replaced our lock file."""
         with reported("read the store's lock", self.layout.lock):
             valid = self.valid
+        if not valid and not disk.is_folder(self.layout.root):
+            raise StoreError(
+                f"the store {self.layout.root} was moved or deleted during the run; nothing was committed. "
+                "Bring it back and save again, or run Train Now to begin anew.",
+                "store-gone",
+            )
         if not valid:
             raise StoreError(
                 f"the lock file {self.layout.lock} was removed or replaced by someone else during the run; "
