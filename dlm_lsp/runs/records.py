@@ -140,7 +140,7 @@ class Records:
         if document is not None and document.frontmatter is not None:
             dlm_id = document.frontmatter.dlm_id
             if record.store is None or record.status.dlm_id != dlm_id:
-                record.store = Store(dlm_home(self._home), dlm_id)
+                record.store = Store(dlm_home(self._home), dlm_id, clock=self._clock.now)
                 record.status = replace(record.status, dlm_id=dlm_id)
         return record.store
 
