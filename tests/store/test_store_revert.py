@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 from dlm_lsp.store import Store, StoreError
 from tests.store.store_helpers import DLM_ID, assert_sound, held, run, step_of
 from tests.store.test_store_crash import Crash, after_crash, faults_until_done, template
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def revert(store: Store, number: int | None = None) -> int:
