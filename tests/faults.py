@@ -34,8 +34,8 @@ class Orders:
 
     `kill`: the process ends at the `nth` coming of this instant. `record`: every instant is written to `<file>.log`.
     `error`: a name of `errno` that every change of a kind in `changes` (empty: of every kind) fails with, if the file's
-    role matches `where`. `torn`: a write stops half-way: before it fails, or without saying so when there is no
-    `error`. `clock`: seconds that the wall clock is off.
+    role matches `where`; with `read` among `changes`, reading fails, too. `torn`: a write stops half-way: before it
+    fails, or without saying so when there is no `error`. `clock`: seconds that the wall clock is off.
     """
 
     kill: str = ""
@@ -94,10 +94,11 @@ class _Faults:
         self._seen: Counter[str] = Counter()
         self._paths: dict[int, str] = {}
         self._lock = threading.RLock()
-        self._open = disk._open
         self._time = time.time
         for change in CHANGES:
             setattr(disk, f"_{change}", self._wrapped(change, getattr(disk, f"_{change}")))
+        self._read = disk.read
+        disk.read = self._read_or_fail
         time.time = self._now
 
     def _wrapped(self, change: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,14 +116,20 @@ class _Faults:
                     if torn and not orders.error:
                         return None
                 if orders.error and self._meant(orders, change, what):
-                    number = getattr(errno, orders.error)
-                    raise OSError(number, os.strerror(number), str(subject) if isinstance(subject, Path) else None)
+                    raise _error(orders.error, subject)
             result = real(*arguments)
             if change == "open":
                 self._paths[result] = str(subject)
             return result
 
         return call
+
+    def _read_or_fail(self, path: Path) -> bytes | None:
+        with self._lock:
+            orders = self._obey()
+            if "read" in orders.changes and self._meant(orders, "read", role(path)):
+                raise _error(orders.error, path)
+        return self._read(path)
 
     def _obey(self) -> Orders:
         text = self._path.read_bytes()
@@ -145,3 +152,9 @@ class _Faults:
     def _now(self) -> float:
         with self._lock:
             return self._time() + self._obey().clock
+
+
+def _error(name: str, subject: object) -> OSError:
+    """As the system raises it: an error of a descriptor does not say which file it is about."""
+    number = getattr(errno, name)
+    return OSError(number, os.strerror(number), str(subject) if isinstance(subject, Path) else None)

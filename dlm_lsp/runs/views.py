@@ -10,7 +10,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
 from dlm_lsp.runs.sections import section_statuses
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.store import Ledger, Manifest, Store, StoreError
+from dlm_lsp.store import Ledger, Store, StoreError
 from dlm_lsp.training.protocol import RunKind
 
 log = logging.getLogger(__name__)
@@ -33,36 +33,22 @@ class StoreView:
 
 
 def look(store: Store | None) -> StoreView:
-    """Reads the store without changing it; an unreadable one looks like an empty one (the next run tells why)."""
+    """Reads the store without changing it, as far as it can be read; the next run tells why it can't."""
     if store is None:
         return StoreView()
+    view = StoreView(root=store.root)
     try:
         current = store.current()
-        if current is None:
-            return StoreView(root=store.root, ledger=known_to(store))
-        manifest = _manifest(store)
-        runs = [run for run in manifest.training_runs if run.adapter_version == current.number] if manifest else []
-        last = runs[-1] if runs else None
-        return StoreView(
-            root=store.root,
-            ledger=known_to(store),
-            version=current.number,
-            at=last.ended_at.isoformat() + "Z" if last and last.ended_at else None,
-            steps=last.steps if last else None,
-            loss=last.final_train_loss if last else None,
-        )
+        view = replace(view, version=current.number if current else None)
+        view = replace(view, ledger=known_to(store))
+        manifest = store.manifest()
+        last = manifest.run_of(current.number) if manifest and current else None
+        if last is not None:
+            at = last.ended_at.isoformat() + "Z" if last.ended_at else None
+            view = replace(view, at=at, steps=last.steps, loss=last.final_train_loss)
     except StoreError as error:
         log.warning("%s cannot be read: %s", store.root, error)
-        return StoreView(root=store.root)
-
-
-def _manifest(store: Store) -> Manifest | None:
-    """What is current and known does not hang on a manifest that cannot be read."""
-    try:
-        return store.manifest()
-    except StoreError as error:
-        log.warning("%s", error)
-        return None
+    return view
 
 
 @dataclass(frozen=True, slots=True)

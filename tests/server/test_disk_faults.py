@@ -106,6 +106,7 @@ FAULTS = {
     "fsync of a folder": (Orders(error="EIO", changes=("sync_folder",)), "Input/output error"),
     "rename": (Orders(error="EIO", changes=("replace",), where="versions/vN$"), "Input/output error"),
     "flip": (Orders(error="EIO", changes=("replace",), where="current.txt"), "current.txt"),
+    "reading": (Orders(error="EIO", changes=("read",), where="manifest.json"), "manifest.json): Input/output error"),
 }
 
 
