@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures soak interop latency bench-learners clean
+.PHONY: help setup demo test lint types check bench base docs pictures torture soak interop latency bench-learners clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ base: setup ## Train the built-in base model anew (about half an hour)
 
 docs: setup ## Write the generated pages anew
 	$(BIN)/python scripts/generate_docs.py
+
+torture: setup ## Kill servers a thousand times and look whether anything was lost (half an hour)
+	nice $(BIN)/python -m tests.torture --kills 1000
 
 soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory must stay flat
 	$(BIN)/python -m tests.soak.soak

@@ -108,6 +108,29 @@ def prompt(
 
 
 @app.command()
+def revert(
+    document: DocumentArgument,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="Such as 3 or v0003; default: the one before.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make an earlier version current again. Nothing is removed; a later one can be chosen again."""
+    from dlm_lsp.cli.revert import revert as run
+    from dlm_lsp.runs.reverting import named_version
+    from dlm_lsp.store import StoreError
+
+    _log(False)
+    number = None if version is None else named_version(version)
+    if version is not None and number is None:
+        raise typer.BadParameter(f"{version!r} names no version: give 3 or v0003", param_hint="VERSION")
+    try:
+        typer.echo(asyncio.run(run(_existing(document), number, home)))
+    except StoreError as error:
+        _fail(str(error))
+
+
+@app.command()
 def status(
     document: DocumentArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -75,17 +75,19 @@ class Printer:
             case Finished():
                 self._end()
                 loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""
-                for note in event.notes:
-                    self.say(note, "yellow")
+                self._notes(event)
                 self.say(f"{event.message}{loss} · {event.seconds:.1f} s", "green")
             case Skipped():
                 self._end()
+                self._notes(event)
                 self.say(event.reason)
             case Cancelled():
                 self._end()
+                self._notes(event)
                 self.say(status.last.message if status.last else "cancelled", "yellow")
             case Failed():
                 self._end()
+                self._notes(event)
                 self.say(event.message, "red")
             case None if status.note:
                 self.say(status.note, "yellow")
@@ -102,6 +104,11 @@ class Printer:
             self._bar.update(self._task, description=message, completed=status.run.percentage)
         elif isinstance(event, Step) and (event.step == 1 or event.step % max(1, event.total // _PLAIN_LINES) == 0):
             self.say(f"  {message}")
+
+    def _notes(self, event: Skipped | Finished | Cancelled | Failed) -> None:
+        """What was repaired in the store."""
+        for note in event.notes:
+            self.say(note, "yellow")
 
     def _end(self) -> None:
         if self._task is not None:

@@ -22,11 +22,13 @@ def commit_of(
     started_at: float,
     ended_at: float,
     formerly: Collection[str],
+    remembered: Collection[str],
     keep: int,
 ) -> Commit:
     """What the store has to write. Moments in seconds since the epoch.
 
-    `formerly` holds the section ids of the version before: those that left the document leave the replay corpus.
+    `formerly` holds the ids of all sections that some version learned: those that left the document leave the
+    replay corpus. `remembered` holds the ids that are in it now.
     """
     ledger = _ledger(snapshot, before, learned, kind, ended_at)
     trained = [section for section in snapshot.sections if _is_trained(section, ledger)]
@@ -47,9 +49,9 @@ def commit_of(
         replay_add=[
             (section.section_id, section.kind, section.content)
             for section in trained
-            if section.section_id not in formerly
+            if section.section_id not in remembered
         ],
-        replay_remove=[section_id for section_id in formerly if section_id not in present],
+        replay_remove=sorted(set(formerly).intersection(remembered) - present),
         ledger=ledger,
         dlm_lock=_dlm_lock(snapshot, learned) if kind == "full" else None,
         keep=keep,

@@ -87,6 +87,7 @@ class Skipped(Event):
     """Nothing was trained, and `reason` says why. Terminal; the only event of a save that needs no run."""
 
     reason: str
+    notes: tuple[str, ...] = ()  # what recovery did before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,7 @@ class Cancelled(Event):
 
     version: int | None
     detail: str = ""  # what the stop has cost, if more than the run
+    notes: tuple[str, ...] = ()  # what recovery did before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ class Failed(Event):
     code: str
     message: str  # one sentence for the author; the traceback is in the log
     key: str | None = None  # dotted frontmatter key the message is about
+    notes: tuple[str, ...] = ()  # what recovery did before
 
 
 TERMINAL = (Skipped, Finished, Cancelled, Failed)

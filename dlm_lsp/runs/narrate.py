@@ -78,13 +78,13 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
                 device=event.learned.device,
             )
         case Skipped():
-            return _ended(status, event, "skipped", event.reason, code="no-new-content")
+            return _ended(status, event, "skipped", event.reason, code="no-new-content", notes=event.notes)
         case Cancelled():
             kept = f"{version_name(event.version)} stays current" if event.version else "nothing was changed"
             cost = f"; {event.detail}" if event.detail else ""
-            return _ended(status, event, "cancelled", f"cancelled; {kept}{cost}")
+            return _ended(status, event, "cancelled", f"cancelled; {kept}{cost}", notes=event.notes)
         case Failed():
-            return _ended(status, event, "failed", event.message, code=event.code, key=event.key)
+            return _ended(status, event, "failed", event.message, code=event.code, key=event.key, notes=event.notes)
         case _:
             return status
 

@@ -155,13 +155,16 @@ class Records:
         if document is not None and document.frontmatter is not None:
             dlm_id = document.frontmatter.dlm_id
             if record.store is None or record.status.dlm_id != dlm_id:
-                record.store = Store(dlm_home(self._home), dlm_id)
+                record.store = Store(dlm_home(self._home), dlm_id, clock=self._clock.now)
                 record.status = replace(record.status, dlm_id=dlm_id)
         return record.store
 
     def look(self, record: Record) -> None:
         """Reads again what the store says: after opening, saving and the end of a run."""
-        record.view = views.look(self.store(record))
+        before, now = record.view, views.look(self.store(record))
+        if now.version is None and now.root == before.root:
+            now = replace(now, lost=before.version or before.lost)
+        record.view = now
 
     def note(self, record: Record, note: str) -> None:
         """Puts one sentence into the status."""

@@ -39,7 +39,10 @@ Emit = Callable[[events.Event], None]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the supervisor hands to the worker. `unfinished`: continue lessons that a cap ended, too."""
+    """What the supervisor hands to the worker. `unfinished`: continue lessons that a cap ended, too.
+
+    `lost`: the version that this store held when it was last seen, if it holds none any more.
+    """
 
     run: int
     kind: RunKind
@@ -49,6 +52,7 @@ class RunRequest:
     max_steps: int
     keep_versions: int
     unfinished: bool = False
+    lost: int | None = None
 
 
 class RunControl:
@@ -78,34 +82,41 @@ def execute(request: RunRequest, learner: Callable[[], Learner], control: RunCon
 
     Waiting means that nothing was begun: the supervisor asks again later.
     """
+    notes: list[str] = []  # what was repaired is told however the run ends
     try:
-        _execute(request, learner, control, clock)
+        _execute(request, learner, control, clock, notes)
     except LearningCancelled as stop:
-        control.tell(events.Cancelled, version=_current_version(request.store), detail=str(stop))
+        control.tell(events.Cancelled, version=_current_version(request.store), detail=str(stop), notes=tuple(notes))
     except LearnerLostError as error:
         log.warning("run %d of %s failed: %s", request.run, request.path, error)
         version = _current_version(request.store)
         kept = f"{version_name(version)} stays current" if version else "Nothing was changed"
         message = f"{error} {kept}; the next save starts a new one."
-        control.tell(events.Failed, code=error.code, message=message, key=error.key)
+        control.tell(events.Failed, code=error.code, message=message, key=error.key, notes=tuple(notes))
     except (LearnerError, StoreError) as error:
         log.warning("run %d of %s failed", request.run, request.path, exc_info=True)
-        control.tell(events.Failed, code=error.code, message=str(error), key=getattr(error, "key", None))
+        control.tell(
+            events.Failed, code=error.code, message=str(error), key=getattr(error, "key", None), notes=tuple(notes)
+        )
     except BaseException as error:
         # Whatever it was, the author gets one sentence, the log the traceback, and the run its one end.
         log.exception("run %d of %s failed", request.run, request.path)
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        control.tell(events.Failed, code="internal-error", message=message)
+        control.tell(events.Failed, code="internal-error", message=message, notes=tuple(notes))
 
 
-def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunControl, clock: Clock) -> None:
+def _execute(
+    request: RunRequest, learner: Callable[[], Learner], control: RunControl, clock: Clock, notes: list[str]
+) -> None:
     if control.stop_requested():
         raise LearningCancelled
     began = clock.monotonic()
     snapshot = take(request.path, request.document)
     if snapshot.frontmatter.training.sources:
         control.tell(events.SourcesRead, problems=snapshot.source_problems, lessons=snapshot.sourced_lessons)
-    if request.kind == "cycle" and (reason := _compared(request, snapshot)[1].skip_reason()):
+    _refuse_lost(request)
+    reason = _compared(request, snapshot)[1].skip_reason() if request.kind == "cycle" else None
+    if reason is not None and not _to_be_repaired(request.store):
         control.tell(events.Skipped, reason=reason)
         return
     lock = request.store.try_lock()
@@ -113,7 +124,7 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
         control.tell(events.Waiting, pid=lock.pid, host=lock.host, since=lock.since, detail=lock.detail)
         return
     with lock as held:
-        notes = (*held.notes, *request.store.recover(held))
+        notes += [*held.notes, *request.store.recover(held)]
         # Another process may have learned, or recovery changed what is current, since the first look.
         ledger, delta = _compared(request, snapshot)
         reason = delta.skip_reason() if request.kind == "cycle" else None
@@ -123,7 +134,7 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
                 learned, version = _learn_and_commit(request, snapshot, ledger, plan, held, learner, control, clock)
     # The end is told when the store is free again, so that whoever hears it can take the store.
     if reason is not None:
-        control.tell(events.Skipped, reason=reason)
+        control.tell(events.Skipped, reason=reason, notes=tuple(notes))
         return
     control.tell(
         events.Finished,
@@ -134,6 +145,23 @@ def _execute(request: RunRequest, learner: Callable[[], Learner], control: RunCo
         message=end_message(learned, version.number),
         notes=(*notes, *version.notes),
     )
+
+
+def _refuse_lost(request: RunRequest) -> None:
+    """A store that is gone is no reason to learn all anew unasked: where it was, nothing is written. StoreError."""
+    asked = request.kind == "full" or request.unfinished
+    if request.lost is not None and not asked and not request.store.exists():
+        raise StoreError(
+            f"the store {request.store.root} is gone; it held {version_name(request.lost)}. "
+            "Bring it back and save again, or run Train Now to begin anew.",
+            "store-gone",
+        )
+
+
+def _to_be_repaired(store: Store) -> bool:
+    """Whether a crash left something in the store, and nobody is at work there."""
+    look = store.inspect()
+    return bool(look.leftovers) and (look.holder is None or look.holder.state == "dead")
 
 
 @contextmanager
@@ -172,7 +200,6 @@ def _learn_and_commit(
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
     started_at = clock.now()
     request.store.note(JournalEntry("started", started_at, kind=request.kind))
-    manifest = request.store.manifest()
     instance = learner()
     learned = instance.learn(plan, control)
     if control.stop_requested():
@@ -187,7 +214,8 @@ def _learn_and_commit(
             kind=request.kind,
             started_at=started_at,
             ended_at=clock.now(),
-            formerly=tuple(manifest.content_hashes) if manifest else (),
+            formerly=request.store.ever_learned(),
+            remembered=request.store.replay().ids(),
             keep=request.keep_versions,
         ),
     )

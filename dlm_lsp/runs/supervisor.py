@@ -20,6 +20,7 @@ from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.reasons import SaveReason, why_not
 from dlm_lsp.runs.records import Listener, Pending, Record, Records, Running
+from dlm_lsp.runs.reverting import revert
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
@@ -120,7 +121,7 @@ class Supervisor:
         record = self._records.of(path)
         self._records.read(record, text)
         last = record.status.last
-        skipped = last is not None and last.outcome == "skipped"
+        skipped = last is not None and last.outcome == "skipped" and not last.notes
         record.status = replace(record.status, last=None if skipped else last)
         self._records.note(record, "")
         return record.status
@@ -203,6 +204,25 @@ class Supervisor:
             return store.unlock()
         except StoreError as error:
             return str(error)
+
+    async def revert(self, path: Path, version: int | None = None) -> str:
+        """Makes an earlier version current (None: the one before); says so. Raises StoreError: why not.
+
+        The worker does it between two runs; a save that comes meanwhile is learned after it.
+        """
+        record = self._records.of(path)
+        if record.document is None:
+            self._records.read(record, None)
+        store = self._records.store(record)
+        if store is None:
+            raise StoreError("the document has no valid dlm_id, so it has no store", "bad-id")
+        if record.busy:
+            raise StoreError("a run waits or goes on: cancel it or let it end, then revert", "store-busy")
+        said = await self._worker.call(lambda: revert(store, version))
+        record.status = replace(record.status, last=None)  # what it tells of is not current any more
+        self._records.look(record)
+        self._records.refresh(record)
+        return said
 
     # -- what anybody may ask
 
@@ -308,6 +328,7 @@ class Supervisor:
             max_steps=self._settings.max_steps,
             keep_versions=self._settings.keep_versions,
             unfinished=pending.unfinished,
+            lost=record.view.lost,
         )
         self._active = record
         record.running = Running(request, threading.Event())

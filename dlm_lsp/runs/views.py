@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """What a store held at one look: its ledger, and the facts of the current version."""
+    """What a store held at one look: its ledger, and the facts of the current version.
+
+    `lost` is the version that it held at an earlier look, if it holds none now.
+    """
 
     root: Path | None = None
     ledger: Ledger = field(default_factory=Ledger)
@@ -26,30 +29,26 @@ class StoreView:
     at: str | None = None
     steps: int | None = None
     loss: float | None = None
+    lost: int | None = None
 
 
 def look(store: Store | None) -> StoreView:
-    """Reads the store without changing it; an unreadable one looks like an empty one (the next run tells why)."""
+    """Reads the store without changing it, as far as it can be read; the next run tells why it can't."""
     if store is None:
         return StoreView()
+    view = StoreView(root=store.root)
     try:
         current = store.current()
-        if current is None:
-            return StoreView(root=store.root, ledger=known_to(store))
+        view = replace(view, version=current.number if current else None)
+        view = replace(view, ledger=known_to(store))
         manifest = store.manifest()
-        runs = [run for run in manifest.training_runs if run.adapter_version == current.number] if manifest else []
-        last = runs[-1] if runs else None
-        return StoreView(
-            root=store.root,
-            ledger=known_to(store),
-            version=current.number,
-            at=last.ended_at.isoformat() + "Z" if last and last.ended_at else None,
-            steps=last.steps if last else None,
-            loss=last.final_train_loss if last else None,
-        )
+        last = manifest.run_of(current.number) if manifest and current else None
+        if last is not None:
+            at = last.ended_at.isoformat() + "Z" if last.ended_at else None
+            view = replace(view, at=at, steps=last.steps, loss=last.final_train_loss)
     except StoreError as error:
         log.warning("%s cannot be read: %s", store.root, error)
-        return StoreView(root=store.root)
+    return view
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
+T = TypeVar("T")
 
 
 class Worker:
@@ -24,6 +28,19 @@ class Worker:
 
     def submit(self, job: Job) -> None:
         self._jobs.put(job)
+
+    def call(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """The outcome of `job`, which runs in its turn; to be called on the event loop's thread."""
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(job())
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        self.submit(run)
+        return asyncio.wrap_future(outcome)
 
     def stop(self) -> None:
         """No further job is begun; the one that runs is not interrupted by this."""

@@ -14,11 +14,13 @@ from typing import Any
 
 from lsprotocol import types
 
+from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
 from dlm_lsp.server.sync import Sync
+from dlm_lsp.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +39,16 @@ class Command(StrEnum):
     FULL_RETRAIN = "dlm.fullRetrain"
     TRAIN_NOW = "dlm.trainNow"
     CANCEL = "dlm.cancel"
+    REVERT = "dlm.revert"
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
 
 
 class Commands:
-    """Runs them. The argument is a URI, a table `{uri, confirmed, quiet}`, or nothing: the document used last."""
+    """Runs them.
+
+    The argument is a URI, a table `{uri, confirmed, version, quiet}`, or nothing: the document used last.
+    """
 
     def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, ask: Ask, send: Send) -> None:
         self._supervisor = supervisor
@@ -58,7 +64,7 @@ class Commands:
         given = _table(arguments)
         result = await self._run(command, given)
         # Training shows itself as progress, and an answered question needs no comment.
-        asked = command in (Command.SHOW_STATUS, Command.UNLOCK) or not result["ok"]
+        asked = command in (Command.SHOW_STATUS, Command.UNLOCK, Command.REVERT) or not result["ok"]
         if asked and given.get("quiet") is not True and result["message"] != _DECLINED:
             kind = types.MessageType.Info if result["ok"] else types.MessageType.Warning
             self._send(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, result["message"]))
@@ -80,6 +86,8 @@ class Commands:
                 return self._trained(path, self._supervisor.train_now(path))
             case Command.CANCEL:
                 return _said(True, self._supervisor.cancel(path))
+            case Command.REVERT:
+                return await self._revert(path, given.get("version"))
             case Command.UNLOCK:
                 return _said(True, self._supervisor.unlock(path))
             case Command.SHOW_STATUS:
@@ -108,6 +116,15 @@ class Commands:
             if getattr(answer, "title", None) != _RETRAIN:
                 return _said(False, _DECLINED)
         return self._trained(path, self._supervisor.full_retrain(path))
+
+    async def _revert(self, path: Path, named: Any) -> Result:
+        version = None if named is None else named_version(named)
+        if named is not None and version is None:
+            return _said(False, f'{named!r} names no version: give a number such as 3, or "v0003".')
+        try:
+            return _said(True, await self._supervisor.revert(path, version))
+        except StoreError as error:
+            return _said(False, str(error))
 
     def _trained(self, path: Path, message: str) -> Result:
         self._sync.disk.settled(path)

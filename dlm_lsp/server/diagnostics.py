@@ -22,6 +22,7 @@ CODES = {
         "The file was changed, moved or deleted without a save; nothing is trained of it by itself.",
     ),
     "store-locked": (Severity.WARNING, "Another process holds the store; the run begins when it is free."),
+    "store-repaired": (Severity.INFORMATION, "What the last run found wrong in the store, and what it did about it."),
     "run-failed": (Severity.ERROR, "The last run failed; the version before it stays current."),
 }
 
@@ -96,6 +97,9 @@ def _of_saves(places: _Places, status: DocumentStatus) -> list[Problem]:
     last = status.last
     if last is not None and last.outcome == "skipped" and status.run is None:
         found.append(_problem("no-new-content", last.message, places.line(0)))
+    if last is not None and last.notes:
+        told = " ".join(wording.sentence(note) for note in last.notes)
+        found.append(_problem("store-repaired", told, places.key("dlm_id")))
     if status.note:
         found.append(_problem("saved-not-trained", wording.sentence(status.note), places.line(0)))
     if status.disk:

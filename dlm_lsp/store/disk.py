@@ -115,9 +115,10 @@ def create(path: Path, data: bytes, mode: int = OWNER_FILE, *, durable: bool = T
     """Creates a file that must not exist yet (FileExistsError); with `durable`, its content is flushed."""
     descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        _write(descriptor, data)
-        if durable:
-            _sync(descriptor)
+        with _naming(path):
+            _write(descriptor, data)
+            if durable:
+                _sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -133,7 +134,8 @@ def create_all(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             descriptor = _open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_FILE)
             opened.callback(os.close, descriptor)
-            _write(descriptor, data)
+            with _naming(folder / name):
+                _write(descriptor, data)
             descriptors.append(descriptor)
         with ThreadPoolExecutor(FLUSHERS) as flushers:
             for flushed in [flushers.submit(_sync, descriptor) for descriptor in descriptors]:
@@ -151,9 +153,10 @@ def append(path: Path, data: bytes, *, durable: bool = True) -> int:
     try:
         start = os.lseek(descriptor, 0, os.SEEK_END)
         try:
-            _write(descriptor, data)
-            if durable:
-                _sync(descriptor)
+            with _naming(path):
+                _write(descriptor, data)
+                if durable:
+                    _sync(descriptor)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(descriptor, start)
@@ -163,6 +166,16 @@ def append(path: Path, data: bytes, *, durable: bool = True) -> int:
     if new and durable:
         _sync_folder(path.parent)
     return start
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """The system does not say which file a descriptor's error is about; the author is to be told."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def rename(source: Path, target: Path) -> None:

@@ -12,7 +12,8 @@ class StoreError(Exception):
     """A store operation could not be done, and nothing that was committed was lost.
 
     `code` is one of: `disk-full`, `read-only`, `no-permission`, `disk-error`, `bad-id`, `bad-commit`,
-    `weights-not-finite`, `lock-lost`, `store-busy`, `manifest-corrupt`, `manifest-newer`.
+    `weights-not-finite`, `lock-lost`, `store-busy`, `store-gone`, `cannot-revert`, `manifest-corrupt`,
+    `manifest-newer`.
     """
 
     def __init__(self, message: str, code: str) -> None:
@@ -40,6 +41,9 @@ def _translated(error: OSError, doing: str, where: Path) -> StoreError:
         advice, code = "the file system is read-only; make it writable or set another dlm home", "read-only"
     elif isinstance(error, PermissionError):
         advice, code = "permission denied; check the owner and rights of the store", "no-permission"
+    elif isinstance(error, FileNotFoundError):
+        advice, code = "it is gone; bring the store back and save again", "store-gone"
     else:
-        advice, code = error.strerror or type(error).__name__, "disk-error"
+        what = error.strerror or type(error).__name__
+        advice, code = f"{what}; see to the disk, then save again", "disk-error"
     return StoreError(f"cannot {doing} ({place}): {advice}", code)

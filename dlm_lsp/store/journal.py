@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,17 +13,19 @@ from pydantic import TypeAdapter, ValidationError
 from dlm_lsp.store import disk
 from dlm_lsp.store.times import Seconds
 
-JournalKind = Literal["started", "finished", "cancelled", "failed", "recovered"]
+JournalKind = Literal["started", "finished", "cancelled", "failed", "recovered", "reverted"]
 
 MAX_BYTES = 512 * 1024
+
+_NEVER_WRITTEN = re.compile(rb"[\x00-\x09\x0b-\x1f]")  # JSON escapes control characters
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """What happened. `at` in seconds since the epoch; `run` is the manifest's run id where one exists.
 
-    `detail` is a sentence or a code, never document text. Commit and recovery write their own entries
-    (`finished`, `recovered`).
+    `detail` is a sentence or a code, never document text. Commit, recovery and reverting write their own entries
+    (`finished`, `recovered`, `reverted`).
     """
 
     event: JournalKind
@@ -40,13 +43,23 @@ class JournalEntry:
 
 def append(path: Path, entry: JournalEntry) -> None:
     """Adds a line, after ending what a crash left half-written. When large, keeps the newer half."""
-    plain = {name: value for name, value in asdict(entry).items() if value not in (None, "")}
-    line = json.dumps(plain, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    line = encode(entry)
     old = disk.read(path) or b""
     if len(old) + len(line) > MAX_BYTES:
         disk.write(path, old[old.find(b"\n", len(old) // 2) + 1 :] + line, durable=False)
         return
     disk.append(path, line if not old or old.endswith(b"\n") else b"\n" + line, durable=False)
+
+
+def encode(entry: JournalEntry) -> bytes:
+    """One line."""
+    plain = {name: value for name, value in asdict(entry).items() if value not in (None, "")}
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def damaged(path: Path) -> bool:
+    """Whether it holds bytes that no journal has, whole or cut off: a power cut leaves zeros."""
+    return _NEVER_WRITTEN.search(disk.read(path) or b"") is not None
 
 
 def read(path: Path) -> tuple[JournalEntry, ...]:

@@ -50,6 +50,11 @@ class Holder:
     detail: str
 
 
+# What this process wrote into lock files that it could not remove. They name a living process, so that nobody would
+# ever take them over; whoever is alone on the system's lock knows better.
+_left_behind: set[bytes] = set()
+
+
 class Held:
     """The store is ours until `release` (or the end of the `with` block). `notes`: what was recovered."""
 
@@ -69,6 +74,12 @@ class Held:
         """Raises StoreError `lock-lost` when someone removed or replaced our lock file."""
         with reported("read the store's lock", self.layout.lock):
             valid = self.valid
+        if not valid and not disk.is_folder(self.layout.root):
+            raise StoreError(
+                f"the store {self.layout.root} was moved or deleted during the run; nothing was committed. "
+                "Bring it back and save again, or run Train Now to begin anew.",
+                "store-gone",
+            )
         if not valid:
             raise StoreError(
                 f"the lock file {self.layout.lock} was removed or replaced by someone else during the run; "
@@ -79,14 +90,17 @@ class Held:
     def release(self) -> None:
         """Gives the store back: removes the lock file if it is still ours. May be repeated; never raises.
 
-        A file that cannot be removed now names a process that will be gone, so that the next run recovers it.
+        A file that cannot be removed now (a disk gone read-only, a store moved away) is taken over by our next run, or
+        by anybody once this process is gone.
         """
         if not self._open:
             return
+        removed = False
         try:
             with suppress(OSError):
-                if self.valid:
-                    disk.remove(self.layout.lock)
+                removed = self.valid and disk.remove(self.layout.lock)
+            if not removed:
+                _left_behind.add(self._content)
         finally:
             self._open = False
             self._keep.close()
@@ -114,7 +128,9 @@ def try_acquire(layout: Layout, clock: Callable[[], float] = time.time) -> Held 
         content = f"{os.getpid()}\n{socket.gethostname()}\n{clock()}\n".encode()
         if not _create(layout.lock, content):
             found = holder(layout, clock)
-            if found is not None:
+            if disk.read(layout.lock) in _left_behind:
+                disk.remove(layout.lock)
+            elif found is not None:
                 if found.state != "dead":
                     return found
                 if alone is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from dlm_lsp.store import commit as committing
-from dlm_lsp.store import disk, journal, manifest, rebuild, versions
+from dlm_lsp.store import disk, dlm_lock, journal, manifest, rebuild, versions
 from dlm_lsp.store.commit import Intent
 from dlm_lsp.store.errors import StoreError
 from dlm_lsp.store.journal import JournalEntry
@@ -160,7 +160,7 @@ def _pointer(case: Case) -> Iterator[Finding]:
 def _orphans(case: Case) -> Iterator[Finding]:
     layout = case.layout
     current = versions.pointed(layout) or 0
-    known = set(_committed(layout))
+    known = set(committed(layout))
     for number in versions.numbers(layout):
         folder = layout.version(number)
         if number > current and number not in known and _age(folder, case.now) >= FOREIGN_GRACE_SECONDS:
@@ -182,8 +182,19 @@ def _disagreement(case: Case) -> Iterator[Finding]:
 
 def _replay_index(case: Case) -> Iterator[Finding]:
     replay = Replay(case.layout.replay)
-    if not replay.sound():
+    if replay.entries() is None:
         yield Finding("the replay index does not fit its corpus", partial(_repair_replay, case, replay))
+    elif not replay.sound():
+        yield Finding("the replay corpus is damaged", partial(_repair_replay, case, replay))
+
+
+def _damaged_notes(case: Case) -> Iterator[Finding]:
+    """What nothing depends on, but would be in the way of other tools, or hides what comes after it."""
+    layout = case.layout
+    if disk.facts(layout.dlm_lock) is not None and dlm_lock.read_dlm_lock(layout) is None:
+        yield Finding("dlm.lock is damaged", partial(_set_aside, case, layout.dlm_lock, "damaged"))
+    if journal.damaged(layout.journal):
+        yield Finding("the journal is damaged", partial(_repair_journal, case))
 
 
 _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
@@ -195,6 +206,7 @@ _CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _orphans,
     _disagreement,
     _replay_index,
+    _damaged_notes,
 )
 
 
@@ -262,10 +274,23 @@ def _rebuild_manifest(case: Case) -> str:
 
 
 def _repair_replay(case: Case, replay: Replay) -> str:
-    old, kept = disk.read(replay.index), ""
-    if old is not None:
-        kept = f", the old one is kept as {disk.keep_copy(replay.index, old, 'damaged', stamp(case.now)).name}"
-    return f"rebuilt with {len(replay.repair())} section(s){kept}"
+    old = disk.read(replay.index) if replay.entries() is None else None
+    kept = [
+        disk.keep_copy(path, data, "damaged", stamp(case.now)).name
+        for path, data in ((replay.index, old), (replay.corpus, replay.unreadable()))
+        if data
+    ]
+    return f"rebuilt with {len(replay.repair())} section(s)" + (
+        f", the rest is kept as {', '.join(kept)}" if kept else ""
+    )
+
+
+def _repair_journal(case: Case) -> str:
+    path = case.layout.journal
+    copy = disk.keep_copy(path, disk.read(path) or b"", "damaged", stamp(case.now))
+    entries = journal.read(path)
+    disk.write(path, b"".join(map(journal.encode, entries)))
+    return f"its {len(entries)} readable line(s) stay, the old file is kept as {copy.name}"
 
 
 # --- what the checks look at --------------------------------------------------------------------------------
@@ -290,7 +315,7 @@ def _pending(layout: Layout) -> int | None:
     return intent.version if intent else None
 
 
-def _committed(layout: Layout) -> list[int]:
+def committed(layout: Layout) -> list[int]:
     """The version folders that the manifest or a record of ours knows, ascending."""
     found = _load_manifest(layout)
     runs = found.training_runs if isinstance(found, Manifest) else ()
@@ -303,7 +328,7 @@ def _committed(layout: Layout) -> list[int]:
 
 
 def _usable(case: Case) -> list[int]:
-    return [number for number in _committed(case.layout) if case.checker.fault(case.layout, number) is None]
+    return [number for number in committed(case.layout) if case.checker.fault(case.layout, number) is None]
 
 
 def _abandoned(path: Path, now: float) -> bool:

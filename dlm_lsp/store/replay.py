@@ -128,12 +128,21 @@ class Replay:
         return tuple(snapshot for _, snapshot in sorted(self._scanned()[1].items()))
 
     def sound(self) -> bool:
-        """Whether every entry of the index points at the beginning of a frame. Reads both files."""
+        """Whether every entry of the index points at a frame that can be read. Unpacks all of them."""
         entries = self.entries()
         if entries is None:
             return False
         data = disk.read(self.corpus) or b""
-        return all(data.startswith(MAGIC, entry.byte_offset) for entry in entries)
+        return all(_at(data, entry) is not None for entry in entries)
+
+    def unreadable(self) -> bytes:
+        """What of the corpus is no sound frame."""
+        data, end, parts = disk.read(self.corpus) or b"", 0, []
+        for offset, frame in _frames(data):
+            if _sound(frame):
+                parts.append(data[end:offset])
+                end = offset + len(frame)
+        return b"".join((*parts, data[end:]))
 
     def add(self, additions: Sequence[tuple[str, str, str]], run_id: int, at: float) -> int:
         """Appends what of `additions` (section id, type, content) is not remembered yet, then the index.
@@ -223,6 +232,14 @@ def check_addition(section_id: str, section_type: str) -> ReplayType:
     if section_type not in get_args(ReplayType):
         raise ValueError(f"sections of type {section_type!r} are not replayed")
     return cast(ReplayType, section_type)
+
+
+def _sound(frame: bytes) -> bool:
+    try:
+        decode_snapshot(frame)
+    except ValueError:
+        return False
+    return True
 
 
 def _at(data: bytes, entry: Entry) -> Snapshot | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from dlm_lsp.store import commit as committing
 from dlm_lsp.store import disk, dlm_lock, journal, lock, manifest, recovery, versions
+from dlm_lsp.store import revert as reverting
 from dlm_lsp.store.commit import Commit
 from dlm_lsp.store.errors import StoreError, reported
 from dlm_lsp.store.journal import JournalEntry
@@ -36,7 +37,7 @@ class Inspection:
 class Store:
     """The store of document `dlm_id` under `home` (see `dlm_home`). Raises StoreError for a wrong id.
 
-    Reading never creates anything, and may be done from any thread; `recover` and `commit` need the lock
+    Reading never creates anything, and may be done from any thread; `recover`, `commit` and `revert` need the lock
     and belong to one thread. `clock` gives seconds since the epoch.
     """
 
@@ -91,6 +92,15 @@ class Store:
         found = self._cached(self._layout.manifest, lambda: manifest.load(self._layout))
         return found.manifest if found else None
 
+    def ever_learned(self) -> frozenset[str]:
+        """The ids of all sections that a version on disk has learned, the current one or another."""
+        now = self.manifest()
+        ids = set(now.content_hashes) if now else set()
+        for version in self.versions():
+            record = self.record(version.number)
+            ids.update(record.content_hashes if record else ())
+        return frozenset(ids)
+
     def replay(self) -> Replay:
         """The remembered sections: `ids()` is cheap, `read()` unpacks all of them."""
         return Replay(self._layout.replay)
@@ -124,11 +134,16 @@ class Store:
     # --- writing
 
     def try_lock(self) -> Held | Holder:
-        """Takes the lock at once, or says who holds it. Creates the store's folder."""
+        """Takes the lock at once, or says who holds it. Creates the store's folder.
+
+        Raises StoreError: `manifest-newer` before anything is written, else when the folder cannot be written.
+        """
+        self._refuse_newer()
         return lock.try_acquire(self._layout, self._clock)
 
     def unlock(self) -> str:
         """Removes a dead holder's lock, never a living one's. Says what it did, or why not."""
+        self._refuse_newer()
         return lock.unlock(self._layout, self._clock)
 
     def recover(self, held: Held) -> tuple[str, ...]:
@@ -141,11 +156,23 @@ class Store:
         """Commits a run as the next version and makes it current. Raises StoreError, then nothing changed."""
         return committing.commit(self._layout, held, what)
 
+    def revert(self, held: Held, number: int | None = None) -> Version:
+        """Makes version `number` (None: the one before) current in a recovered store. Raises StoreError: why not."""
+        return reverting.revert(self._layout, held, self._checker, number, self._clock())
+
     def note(self, entry: JournalEntry) -> None:
         """Adds to the journal what no commit tells: a run that started, failed or was cancelled."""
         if disk.is_folder(self._layout.ours):
             with reported("write the journal", self._layout.journal):
                 journal.append(self._layout.journal, entry)
+
+    def _refuse_newer(self) -> None:
+        """Raises StoreError `manifest-newer`; any other fault of the manifest is for `recover`."""
+        try:
+            self.manifest()
+        except StoreError as error:
+            if error.code == "manifest-newer":
+                raise
 
     def _cached(self, path: Path, load: Callable[[], Value | None]) -> Value | None:
         with reported("read the store", path):

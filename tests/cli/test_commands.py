@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from dlm_lsp import __version__
 from dlm_lsp.cli import app
 from dlm_lsp.document import parse
-from tests.cli.conftest import Command, text
+from dlm_lsp.store import Store
+from tests.cli.conftest import DLM_ID, Command, text
+from tests.store.store_helpers import run as commit
 
 run = CliRunner()
 
@@ -84,6 +86,27 @@ def test_a_question_is_answered_by_what_was_learned(home: Path, notes: Path) -> 
 
     told = run.invoke(app, ["status", str(notes), "--home", str(home)])
     assert "learned in v0001" in told.output
+
+
+def test_reverting_names_the_version_or_says_why_not(home: Path, notes: Path) -> None:
+    notes.write_text(text(("Who?", "Mira.")))
+    none = run.invoke(app, ["revert", str(notes), "--home", str(home)])
+    assert (none.exit_code, home.exists()) == (1, False)
+    assert "there is no version yet" in none.output
+
+    store = Store(home, DLM_ID)
+    for step in (1, 2, 3):
+        commit(store, step)
+    assert "v0002 is current again" in run.invoke(app, ["revert", str(notes), "--home", str(home)]).output
+    assert "v0003 is current again" in run.invoke(app, ["revert", str(notes), "v0003", "--home", str(home)]).output
+    assert run.invoke(app, ["revert", str(notes), "1", "--home", str(home)]).exit_code == 0
+    current = store.current()
+    assert current is not None
+    assert current.number == 1
+    assert "v0001" in run.invoke(app, ["status", str(notes), "--home", str(home)]).output
+    wrong = run.invoke(app, ["revert", str(notes), "9", "--home", str(home)])
+    assert (wrong.exit_code, "there is no version v0009" in wrong.output) == (1, True)
+    assert run.invoke(app, ["revert", str(notes), "last", "--home", str(home)]).exit_code == 2
 
 
 def test_a_missing_document_is_a_sentence(tmp_path: Path) -> None:

@@ -172,20 +172,31 @@ def test_a_manifest_with_unknown_keys_is_kept_as_a_copy(store: Store) -> None:
 
 def test_a_manifest_of_a_newer_dlm_is_not_touched(store: Store) -> None:
     run(store, 1)
-    value = json.loads(store.layout.manifest.read_text()) | {"schema_version": 2}
+    lock = held(store)  # taken before the newer program wrote
+    value = json.loads(store.layout.manifest.read_text()) | {"schema_version": 2, "novelty": []}
     store.layout.manifest.write_text(json.dumps(value))
-    with held(store) as lock:
+    (store.root / "manifest.json.tmp.999999999.0123abcd").write_text("x")
+    with lock:
+        before = everything(store)
         for act in (
+            store.try_lock,
+            store.unlock,
             lambda: store.recover(lock),
+            lambda: store.revert(lock),
             lambda: store.commit(lock, a_commit(2)),
-            store.manifest,
             store.inspect,
         ):
             with pytest.raises(StoreError, match="newer dlm") as caught:
                 act()
             assert caught.value.code == "manifest-newer"
-    assert json.loads(store.layout.manifest.read_text()) == value
-    assert [version.number for version in store.versions()] == [1]
+    before.pop(".lock")
+    assert everything(store) == before
+
+
+def everything(store: Store) -> dict[str, bytes | None]:
+    """Every file of the store with its content, every folder by name."""
+    paths = store.root.rglob("*")
+    return {str(path.relative_to(store.root)): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 def test_reads_are_cached_until_the_file_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def faults_until_done(
                 raised = True
         if not faults.failed:
             assert not raised
-            assert fail_at > 20, "the faults must have been injected where the commit changes the disk"
+            assert fail_at > 15, "the faults must have been injected where the commit changes the disk"
             return
         yield Store(home, DLM_ID), raised
         shutil.rmtree(home, ignore_errors=True)
