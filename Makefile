@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures clean
+.PHONY: help setup demo test lint types check bench base docs pictures clean fuzz
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,3 +53,9 @@ docs: setup ## Write the generated pages anew
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+SECONDS ?= 450
+
+fuzz: setup ## Fuzz each reader of foreign bytes for SECONDS (450: an hour in all)
+	-@$(BIN)/python -m pip install --quiet --editable ".[fuzz]"
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
-import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlm_lsp.store import plain_json
 from dlm_lsp.training.protocol import LearnerError
 
 INCOMPLETE = frozenset({"base-no-config", "base-no-safetensors", "base-incomplete", "base-no-tokenizer"})
@@ -19,7 +20,8 @@ INCOMPLETE = frozenset({"base-no-config", "base-no-safetensors", "base-incomplet
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_MAX_HEADER = 100_000_000  # bytes; the safetensors library's own bound
+_MAX_HEADER = 25_000_000  # bytes; a model of a hundred thousand tensors has about 15 MB
+_MAX_JSON = 25_000_000  # bytes of a config.json or an index
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 _CONTENT = (
     "config.json",
@@ -76,7 +78,7 @@ def read_base(directory: Path, name: str) -> BaseFiles:
 def read_config(directory: Path, name: str) -> dict[str, Any]:
     """The model's `config.json`. Raises LearnerError `base-no-config` or `base-bad-config`."""
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        config = _read_json(directory / "config.json")
     except FileNotFoundError:
         raise _error(
             "base-no-config",
@@ -155,7 +157,7 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
     if single.is_file():
         return [single]
     try:
-        index = json.loads((directory / _INDEX).read_text(encoding="utf-8"))
+        index = _read_json(directory / _INDEX)
         shards = sorted({str(shard) for shard in index["weight_map"].values()})
     except FileNotFoundError:
         pickled = any(any(directory.glob(pattern)) for pattern in ("*.bin", "*.pt", "*.pth"))
@@ -186,7 +188,7 @@ def _count_parameters(path: Path, name: str) -> int:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _MAX_HEADER:
                 raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
+            header = plain_json.loads(file.read(length))
         shapes = {key: tensor["shape"] for key, tensor in header.items() if key != "__metadata__"}
         end = max((tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"), default=0)
         cut = path.stat().st_size < 8 + length + end
@@ -202,6 +204,15 @@ def _count_parameters(path: Path, name: str) -> int:
     return parameters
 
 
+def _read_json(path: Path) -> Any:
+    """Raises OSError, and ValueError for what is no JSON or longer than any such file is."""
+    with path.open("rb") as file:
+        data = file.read(_MAX_JSON + 1)
+    if len(data) > _MAX_JSON:
+        raise ValueError(f"it is longer than {_MAX_JSON // 1_000_000} MB")
+    return plain_json.loads(data.decode())
+
+
 def _check_tokenizer(directory: Path, name: str) -> None:
     if (directory / "tokenizer.json").is_file():
         return
@@ -213,6 +224,7 @@ def _check_tokenizer(directory: Path, name: str) -> None:
     )
 
 
+@functools.lru_cache(256)
 def _in_transformers(architecture: str, model_type: str) -> bool:
     """Whether the installed transformers defines the class, found without importing it, as that is slow."""
     found = importlib.util.find_spec("transformers")
@@ -221,8 +233,15 @@ def _in_transformers(architecture: str, model_type: str) -> bool:
     models = Path(found.origin).parent / "models"
     module = model_type.replace("-", "_")
     expected = models / module / f"modeling_{module}.py" if module.isidentifier() else None
-    known = [expected] if expected and expected.is_file() else list(models.glob("*/modeling_*.py"))
+    known = [expected] if expected and _is_file(expected) else list(models.glob("*/modeling_*.py"))
     return not known or any(f"class {architecture}(" in text for text in _texts(known))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name too long
+        return False
 
 
 def _texts(paths: list[Path]) -> Iterator[str]:
