@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import mmap
+import os
 import struct
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def main() -> None:
 
         sys.stdout.write(f"{timed(TARGETS[given.target], given.time.read_bytes())}\n")
         return
+    given.work = _elsewhere(given.work)
     if given.engine == "atheris":
         import atheris
 
@@ -56,6 +58,15 @@ def main() -> None:
         guided(run, seconds=given.seconds, seed=given.seed, corpora=corpora, artifacts=artifacts)
     else:
         plain(run, seconds=given.seconds, seed=given.seed, corpora=corpora)
+
+
+def _elsewhere(work: Path) -> Path:
+    """Relative paths in inputs must not lead into the project."""
+    work = work.resolve()
+    empty = work / "cwd"
+    empty.mkdir(parents=True, exist_ok=True)
+    os.chdir(empty)
+    return work
 
 
 def _findings(target: str, work: Path) -> Findings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections import Counter
 from functools import cache
 from typing import Any
@@ -103,7 +102,7 @@ _KNOWN = (
     "textDocument/didClose", "textDocument/hover", "textDocument/codeLens", "textDocument/codeAction",
     "workspace/executeCommand", "dlm/waitForIdle", "workspace/didChangeConfiguration",
     "window/workDoneProgress/cancel", "$/cancelRequest", "$/setTrace", "dlm/workspaceTrust",
-    "workspace/didChangeWatchedFiles", "no/such", "$/no",
+    "workspace/didChangeWatchedFiles", "no/such", "$/no", "exit",
 )  # fmt: skip
 _COMMANDS = ("dlm.trainNow", "dlm.fullRetrain", "dlm.cancel", "dlm.unlock", "dlm.showStatus", "dlm.no")
 _TEXTS = (
@@ -163,7 +162,6 @@ class _Standing(Clock):
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    os.chdir(folder())
     return asyncio.new_event_loop()
 
 
@@ -181,6 +179,7 @@ async def _spoken(bodies: list[bytes]) -> None:
         with (
             mock.patch("dlm_lsp.server.app.default_converter", _converter),
             mock.patch("dlm_lsp.runs.records.dlm_home", lambda override=None: home),
+            mock.patch("dlm_lsp.server.lifecycle.threading.Timer"),  # `exit` would end this process a second later
         ):
             server = create_server(learner=lambda: FakeLearner(steps=1), clock=_Standing())
             server.connect(sink)
