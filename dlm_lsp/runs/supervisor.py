@@ -30,6 +30,8 @@ from dlm_lsp.training.protocol import Learner, RunKind, SessionInfo
 
 log = logging.getLogger(__name__)
 
+NOT_TRUSTED = "this workspace is not trusted, so nothing is trained; trust it in the editor first"
+
 # How often a run that waits for another process' lock looks again, in seconds.
 _LOCK_POLL = 0.5
 
@@ -70,6 +72,18 @@ class Supervisor:
         self._settings = settings
         self._records.move(settings.home)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether anything may be trained, loaded, written, or read beside the documents themselves."""
+        return self._records.trusted
+
+    def trust(self, trusted: bool) -> None:
+        """The editor's user trusts the workspace, or not any more; what goes on is stopped then."""
+        self._records.trusted = trusted
+        if not trusted:
+            self._warmth.make_way()
+            self.cancel()
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called after every change of a status; the event is None when no run caused it."""
         return self._records.subscribe(listener)
@@ -96,7 +110,7 @@ class Supervisor:
     def opened(self, path: Path, text: str) -> DocumentStatus:
         """Reads the document; writes nothing and trains nothing. Its session may be warmed in a while."""
         record = self._seen(path, text)
-        if self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
+        if self.trusted and self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
             store, learned = self._records.store(record), record.view.version is not None
             self._warmth.consider(path, record.document, store, learned=learned)
         return record.status
@@ -172,6 +186,8 @@ class Supervisor:
 
     def unlock(self, path: Path) -> str:
         """Removes the store's lock if its holder is dead; a sentence that says what was done or why not."""
+        if not self.trusted:
+            return NOT_TRUSTED
         store = self._records.store(self._records.of(path))
         if store is None:
             return "the document has no valid dlm_id, so it has no store"
@@ -211,6 +227,8 @@ class Supervisor:
     def _why_not(self, document: Document, reason: SaveReason) -> str:
         """Why this save trains nothing, as a sentence; empty when it does."""
         settings = self._settings
+        if not self.trusted:
+            return f"saved, not trained: {NOT_TRUSTED}"
         if settings.on_save == "off":
             return "saved; training on save is off (dlm.onSave)"
         if settings.on_save == "mark":
@@ -222,6 +240,8 @@ class Supervisor:
         return ""
 
     def _command(self, path: Path, kind: RunKind) -> str:
+        if not self.trusted:
+            return NOT_TRUSTED
         record = self._records.of(path)
         document = self._records.read(record, None)
         if document is None:
