@@ -10,7 +10,7 @@ from dlm_lsp.store.ledger import Known, Ledger
 from dlm_lsp.store.lock import Held, Holder
 from dlm_lsp.store.manifest import Manifest, TrainingRun
 from dlm_lsp.store.paths import dlm_home, version_name
-from dlm_lsp.store.regular import read_beneath, read_regular
+from dlm_lsp.store.regular import read_beneath, read_regular, read_start
 from dlm_lsp.store.replay import Replay, Snapshot
 from dlm_lsp.store.store import Inspection, Store
 from dlm_lsp.store.versions import RunFacts, Version, VersionRecord, read_training_state
@@ -37,6 +37,7 @@ __all__ = [
     "dlm_home",
     "read_beneath",
     "read_regular",
+    "read_start",
     "read_training_state",
     "version_name",
 ]

@@ -28,6 +28,16 @@ def read_regular(path: Path, limit: int) -> bytes:
         os.close(descriptor)
 
 
+def read_start(path: Path, count: int) -> bytes:
+    """The first `count` bytes of a regular file, fewer if it is shorter; links are followed. Raises OSError."""
+    _check(path.stat().st_mode, path)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return _read_some(descriptor, count, path)
+    finally:
+        os.close(descriptor)
+
+
 def read_beneath(path: Path, fence: Path | None, limit: int) -> bytes:
     """The same for a path as `Path.resolve` gives it, without links and `..`: what became a link since is refused.
 
@@ -58,17 +68,22 @@ def _descend(fence: Path, names: tuple[str, ...]) -> int:
 
 
 def _read(descriptor: int, limit: int, path: Path) -> bytes:
+    data = _read_some(descriptor, limit + 1, path)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data
+
+
+def _read_some(descriptor: int, count: int, path: Path) -> bytes:
     found = os.fstat(descriptor)
     _check(found.st_mode, path)
     data = bytearray()
     # A size of 0 means no text; in the kernel's file systems reading on could take for ever.
-    while found.st_size and len(data) <= limit:
-        chunk = os.read(descriptor, min(_CHUNK, limit + 1 - len(data)))
+    while found.st_size and len(data) < count:
+        chunk = os.read(descriptor, min(_CHUNK, count - len(data)))
         if not chunk:
             break
         data += chunk
-    if len(data) > limit:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return bytes(data)
 
 

@@ -6,13 +6,15 @@ import functools
 import hashlib
 import importlib.util
 import math
+import os
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlm_lsp.store import plain_json
+from dlm_lsp.store import plain_json, read_regular, read_start
 from dlm_lsp.training.protocol import LearnerError
 
 INCOMPLETE = frozenset({"base-no-config", "base-no-safetensors", "base-incomplete", "base-no-tokenizer"})
@@ -31,6 +33,7 @@ _CONTENT = (
     "merges.txt",
     "chat_template.jinja",
 )
+_OPENED = (".json", ".safetensors", ".txt", ".jinja", ".model")  # what of a base's directory is ever opened
 _BLOCK = 4096  # bytes
 _SAMPLES = 64
 _WHOLE = 1 << 20  # files up to this size are hashed whole
@@ -61,6 +64,7 @@ def read_base(directory: Path, name: str) -> BaseFiles:
     Raises LearnerError: `base-no-config`, `base-no-safetensors`, `base-incomplete`, `base-no-tokenizer`, or
     what `check_config` raises.
     """
+    _check_entries(directory, name)
     config = read_config(directory, name)
     architecture = check_config(config, name)
     weights = _weight_files(directory, name)
@@ -73,6 +77,25 @@ def read_base(directory: Path, name: str) -> BaseFiles:
         context_length=next((n for key in _CONTEXT_KEYS if isinstance(n := config.get(key), int)), None),
         target_modules=_TARGET_MODULES.get(str(config.get("model_type"))),
     )
+
+
+def _check_entries(directory: Path, name: str) -> None:
+    """Raises LearnerError `base-bad-config` for a pipe or a device, which would keep whatever opens it waiting."""
+    try:
+        with os.scandir(directory) as entries:
+            odd = next((each.name for each in entries if each.name.endswith(_OPENED) and _is_odd(each)), None)
+    except OSError as error:
+        raise _error("base-bad-config", f"{name} cannot be read: {error.strerror}.") from None
+    if odd is not None:
+        raise _error("base-bad-config", f"{odd} in {name} is not a regular file: put a copy of the file there.")
+
+
+def _is_odd(entry: os.DirEntry[str]) -> bool:
+    try:
+        mode = entry.stat().st_mode
+    except OSError:  # a link to nothing or to itself: whoever needs the file says that it is missing
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def read_config(directory: Path, name: str) -> dict[str, Any]:
@@ -138,7 +161,7 @@ def content_revision(directory: Path) -> str:
     """
     digest = hashlib.sha256()
     present = [directory / name for name in _CONTENT if (directory / name).is_file()]
-    for path in (*present, *sorted(directory.glob("*.safetensors"))):
+    for path in (*present, *sorted(path for path in directory.glob("*.safetensors") if path.is_file())):
         size = path.stat().st_size
         digest.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
@@ -184,11 +207,10 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
 def _count_parameters(path: Path, name: str) -> int:
     """How many numbers a safetensors file holds, from its header: a u64 length (little endian), then JSON."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _MAX_HEADER:
-                raise ValueError("its header is too long")
-            header = plain_json.loads(file.read(length))
+        (length,) = struct.unpack("<Q", read_start(path, 8))
+        if length > _MAX_HEADER:
+            raise ValueError("its header is too long")
+        header = plain_json.loads(read_start(path, 8 + length)[8:])
         shapes = {key: tensor["shape"] for key, tensor in header.items() if key != "__metadata__"}
         end = max((tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"), default=0)
         cut = path.stat().st_size < 8 + length + end
@@ -205,12 +227,8 @@ def _count_parameters(path: Path, name: str) -> int:
 
 
 def _read_json(path: Path) -> Any:
-    """Raises OSError, and ValueError for what is no JSON or longer than any such file is."""
-    with path.open("rb") as file:
-        data = file.read(_MAX_JSON + 1)
-    if len(data) > _MAX_JSON:
-        raise ValueError(f"it is longer than {_MAX_JSON // 1_000_000} MB")
-    return plain_json.loads(data.decode())
+    """Raises OSError, and ValueError for what is no JSON."""
+    return plain_json.loads(read_regular(path, _MAX_JSON).decode())
 
 
 def _check_tokenizer(directory: Path, name: str) -> None:

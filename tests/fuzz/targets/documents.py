@@ -135,7 +135,8 @@ def _body(choices: Choices) -> str:
 
 def _checked(text: str) -> Document:
     """The document, each of whose places exists in the text and each of whose problems is a known one."""
-    document = with_unsupported(parse(text))
+    parsed = parse(text)
+    document = with_unsupported(parsed)
     index = LineIndex(text)
     for place in _places(document):
         assert place.start <= place.end, place
@@ -147,7 +148,7 @@ def _checked(text: str) -> Document:
         assert problem.message.strip()
         assert len(problem.message) < 2_000, problem.message
     assert document.frontmatter is not None or not document.trainable
-    return parse(text)
+    return parsed
 
 
 def _places(document: Document) -> Iterator[Range]:
