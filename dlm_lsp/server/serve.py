@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from dlm_lsp.runs.plain import log_to_stderr
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
@@ -161,10 +161,6 @@ def _log_to_stderr() -> None:
 
     What pygls would log of errors, `DlmServer.report_server_error` logs without message bodies.
     """
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    log_to_stderr(logging.WARNING)
     logging.getLogger("dlm_lsp").setLevel(logging.INFO)
     logging.getLogger("pygls").setLevel(logging.CRITICAL)

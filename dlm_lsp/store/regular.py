@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 # Where the system lacks one of these, what it protects from does not exist there or is looked for afterwards.
@@ -18,7 +19,7 @@ _FOLDER = getattr(os, "O_DIRECTORY", 0)
 _CHUNK = 1 << 20
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: Path, limit: int = sys.maxsize - 1) -> bytes:
     """The bytes of a regular file; links are followed. Raises OSError: `EFBIG` for one of more than `limit` bytes."""
     _check(path.stat().st_mode, path)
     descriptor = os.open(path, _FLAGS)
