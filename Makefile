@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures torture soak interop latency bench-learners clean
+.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,12 @@ soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory m
 
 bench-learners: setup ## Measure the two kinds of learner against each other
 	$(BIN)/python -m benchmarks.learners
+
+SECONDS ?= 450
+
+fuzz: setup ## Fuzz each reader of foreign bytes for SECONDS (450: an hour in all)
+	-@$(BIN)/python -m pip install --quiet --editable ".[fuzz]"
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 interop: setup ## Run the tests against the original `dlm` tool, in an environment of its own (about 4 minutes)
 	@python=$$($(BIN)/python tests/interop/environment.py) && \

@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 
 from dlm_lsp import __version__
+from dlm_lsp.runs.plain import escaped, log_to_stderr
 
 app = typer.Typer(
     help="A language server that retrains a .dlm document's LoRA adapter on every save.",
@@ -143,7 +143,7 @@ def status(
     _log(False)
     record, problems = look(_existing(document), home)
     if as_json:
-        typer.echo(json.dumps(payload(record), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(payload(record), indent=2))
     else:
         show(record, problems, Console())
 
@@ -165,7 +165,7 @@ def init(
         _fail(f"{document} exists already; nothing was written")
     except OSError as error:
         _fail(f"{document} cannot be written: {error.strerror or error}")
-    typer.echo(f"wrote {document}; teach it with: dlm-lsp train {document} --watch")
+    typer.echo(escaped(f"wrote {document}; teach it with: dlm-lsp train {document} --watch"))
 
 
 @app.command()
@@ -201,13 +201,9 @@ def _existing(document: Path) -> Path:
 
 
 def _fail(message: str) -> None:
-    typer.echo(f"dlm-lsp: {message}", err=True)
+    typer.echo(f"dlm-lsp: {escaped(message)}", err=True)
     raise typer.Exit(1)
 
 
 def _log(verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.ERROR,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    log_to_stderr(logging.INFO if verbose else logging.ERROR)

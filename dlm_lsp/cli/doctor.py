@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import stat
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dlm_lsp import __version__
+from dlm_lsp.runs.plain import escaped
 from dlm_lsp.store import dlm_home
 
 _PACKAGES = (
@@ -35,7 +37,7 @@ def examine(home: Path | None, console: Console) -> int:
         nonlocal well
         well = well and good is not False
         mark, style = {True: ("ok  ", "green"), None: ("note", "yellow"), False: ("FAIL", "red")}[good]
-        console.print(f"{mark} {text}", style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{mark} {escaped(text)}", style=style, markup=False, highlight=False, soft_wrap=True)
 
     line(True, f"dlm-language-server {__version__}, Python {platform.python_version()} ({sys.executable})")
     for name in _PACKAGES:
@@ -53,6 +55,8 @@ def examine(home: Path | None, console: Console) -> int:
     root = dlm_home(home)
     nearest = next(place for place in (root, *root.parents) if place.exists())
     line(os.access(nearest, os.W_OK), f"stores live in {root}" + ("" if nearest == root else " (not made yet)"))
+    if sys.platform != "win32" and (mode := nearest.stat().st_mode) & 0o022 and not mode & stat.S_ISVTX:
+        line(None, f"{nearest} can be written by others, who could replace what was learned: chmod go-w {nearest}")
     free = shutil.disk_usage(nearest).free
     line(True if free > _LEAST_FREE else None, f"{free / 1024**3:.1f} GiB free there")
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dlm_lsp.document import Document, Severity
 from dlm_lsp.runs.events import Cancelled, Event, Failed, Finished, Phase, Skipped, Started, Step, Waiting
+from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import count, progress_message
 
@@ -30,7 +31,7 @@ class Printer:
         self._console = console
         self._path = path
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             console=console,
@@ -50,7 +51,7 @@ class Printer:
             self._bar.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     def problems(self, document: Document | None) -> None:
         """Every problem of the document as `file:line:column: severity: message [code]`, 1-based."""
@@ -97,7 +98,7 @@ class Printer:
     def _progress(self, event: Phase | Step, status: DocumentStatus) -> None:
         if status.run is None:
             return
-        message = progress_message(status.run)
+        message = escaped(progress_message(status.run))
         if self._console.is_terminal:
             if self._task is None:
                 self._task = self._bar.add_task(message, total=100)

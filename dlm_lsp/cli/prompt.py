@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dlm_lsp.document import parse
 from dlm_lsp.runs.ask import ask
+from dlm_lsp.runs.plain import escaped
 from dlm_lsp.store import Store, StoreError, dlm_home
 from dlm_lsp.training.choice import LEARNERS
 from dlm_lsp.training.protocol import LearnerError, LearnerMode, PhaseName, Unwatched
@@ -21,7 +22,7 @@ def prompt(
     console = Console(stderr=True)
     frontmatter = parse(path.read_bytes()).frontmatter
     if frontmatter is None:
-        console.print(f"{path.name} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
+        console.print(f"{escaped(path.name)} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
         return 1
     store = Store(dlm_home(home), frontmatter.dlm_id)
     learner = LEARNERS[mode]()
@@ -40,19 +41,24 @@ def prompt(
                 max_new_tokens=max_tokens,
                 temperature=temperature,
             ):
-                sys.stdout.write(piece)
+                sys.stdout.write(_shown(piece))
                 sys.stdout.flush()
             sys.stdout.write("\n")
             if question is not None:
                 break
     except (LearnerError, StoreError) as error:
-        console.print(str(error), markup=False, style="red")
+        console.print(escaped(str(error)), markup=False, style="red")
         return 1
     except KeyboardInterrupt:
         return 130
     finally:
         learner.close()
     return 0
+
+
+def _shown(piece: str) -> str:
+    """A piece of the answer; a terminal gets no control characters, which a document may have taught."""
+    return escaped(piece, keep="\n\t") if sys.stdout.isatty() else piece
 
 
 def _line(console: Console) -> str | None:
@@ -78,4 +84,4 @@ class _Downloads(Unwatched):
     def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
         if name == "download":
             done = f" {fraction:.0%}" if fraction is not None else ""
-            self._console.print(f"downloading {detail}{done}", style="dim", markup=False)
+            self._console.print(escaped(f"downloading {detail}{done}"), style="dim", markup=False)

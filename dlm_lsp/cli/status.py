@@ -6,9 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.document import Document
+from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
@@ -35,7 +37,7 @@ def show(record: DocumentStatus, document: Document | None, console: Console) ->
     """A headline, the facts of the current version, a line a section, and the document's problems."""
 
     def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     say(f"{record.document.name}: {record.note or headline(record)}", "bold")
     say(f"base     {record.base or 'unknown'}")
@@ -55,7 +57,7 @@ def show(record: DocumentStatus, document: Document | None, console: Console) ->
         table.add_row(
             f"line {section.range.start.line + 1}",
             section.kind,
-            section_sentence(section),
+            Text(escaped(section_sentence(section))),
             style=_STYLES.get(section.state, "dim"),
         )
     console.print(table)

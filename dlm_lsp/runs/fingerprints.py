@@ -56,10 +56,10 @@ def changed_shape_keys(before: str, after: str) -> tuple[str, ...]:
     """The dotted frontmatter keys in which two shapes differ; all of `after` when `before` cannot be read."""
     try:
         old = json.loads(before)
-    except ValueError:
-        old = {}
+    except (ValueError, RecursionError):
+        old = None
     new = json.loads(after)
-    return tuple(sorted(key for key in new if old.get(key) != new[key]))
+    return tuple(sorted(key for key in new if not isinstance(old, dict) or old.get(key) != new[key]))
 
 
 def _base_identity(reference: str, path: Path) -> str:

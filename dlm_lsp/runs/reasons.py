@@ -7,6 +7,8 @@ from enum import StrEnum
 from dlm_lsp.document import Document
 from dlm_lsp.runs.settings import RunSettings
 
+NOT_TRUSTED = "this workspace is not trusted, so nothing is trained; trust it in the editor first"
+
 
 class SaveReason(StrEnum):
     """Why the editor saved: its author asked, or it did so by itself."""
@@ -16,8 +18,10 @@ class SaveReason(StrEnum):
     FOCUS_OUT = "focus-out"
 
 
-def why_not(settings: RunSettings, document: Document, reason: SaveReason) -> str:
+def why_not(settings: RunSettings, document: Document, reason: SaveReason, *, trusted: bool) -> str:
     """Why this save trains nothing, as a sentence; empty when it does."""
+    if not trusted:
+        return f"saved, not trained: {NOT_TRUSTED}"
     if settings.on_save == "off":
         return "saved; training on save is off (dlm.onSave)"
     if settings.on_save == "mark":

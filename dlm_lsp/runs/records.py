@@ -22,10 +22,12 @@ from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.store import Store, dlm_home
+from dlm_lsp.store import Store, dlm_home, read_regular
 from dlm_lsp.training.protocol import RunKind
 
 log = logging.getLogger(__name__)
+
+MAX_DOCUMENT_BYTES = 256 * 2**20
 
 Listener = Callable[[events.Event | None, DocumentStatus], None]
 
@@ -91,6 +93,7 @@ class Records:
     """Makes records, keeps their statuses true, and tells listeners. `due` is called when a debounce is over."""
 
     def __init__(self, clock: Clock, home: Path | None, due: Callable[[Record], None]) -> None:
+        self.trusted = True  # where not, a base beside the document is not looked at
         self._clock = clock
         self._home = home
         self._due = due
@@ -140,13 +143,13 @@ class Records:
         """Parses `text` (None: the file's content) as the newest text; None, and a note, if it can't be read."""
         content: str | bytes
         try:
-            content = record.path.read_bytes() if text is None else text
+            content = read_regular(record.path, MAX_DOCUMENT_BYTES) if text is None else text
         except OSError as error:
             reason = error.strerror or error
             record.status = replace(record.status, note=f"{record.path.name} cannot be read: {reason}")
             self.refresh(record)
             return None
-        record.document = read(content, record.path)
+        record.document = read(content, record.path if self.trusted else None)
         return record.document
 
     def store(self, record: Record, document: Document | None = None) -> Store | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from heapq import nsmallest
 from pathlib import Path
 
 from dlm_lsp.document import Document, Position, Problem, Range, Section, Severity
 from dlm_lsp.document.schema import SourceDirective
 from dlm_lsp.document.sourced import sourced_section
 from dlm_lsp.runs.globs import Glob, any_matches
+from dlm_lsp.store import read_beneath
 
 MAX_FILES = 10_000
 MAX_BYTES = 256 * 2**20
@@ -35,7 +38,9 @@ _TOOLS = (
     *("*.min.js", "*.min.css", "*.map"),
 )
 _SECRETS = (
-    *(".env", ".env.*", ".netrc", ".npmrc", ".pypirc", ".htpasswd", ".git-credentials", "secrets.*"),
+    *(".env", ".env.*", ".envrc", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", ".git-credentials"),
+    *("secrets.*", "credentials", "credentials.*"),
+    *(".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".password-store"),
     *(
         "id_rsa",
         "id_dsa",
@@ -47,12 +52,16 @@ _SECRETS = (
         "*.pfx",
         "*.jks",
         "*.keystore",
+        "*.ppk",
+        "*.kdbx",
     ),
 )
-_TOOL = re.compile("|".join(translate(name) for name in _TOOLS))
-_SECRET = re.compile("|".join(translate(name) for name in _SECRETS))
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")
+# In any letter case: to some file systems `.ENV` is `.env`.
+_TOOL = re.compile("|".join(translate(name) for name in _TOOLS), re.IGNORECASE)
+_SECRET = re.compile("|".join(translate(name) for name in _SECRETS), re.IGNORECASE)
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY( BLOCK)?-----|^PuTTY-User-Key-File-", re.MULTILINE)
 _SHOWN = 3  # names that a message gives
+_GLOBS_OF_AN_ENTRY = 16  # matching this many globs counts as looking at one more directory entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,7 @@ class _Source:
         self._intake = intake
         self._include = [Glob(pattern) for pattern in directive.include]
         self._exclude = [Glob(pattern) for pattern in directive.exclude]
+        self._effort = 1 + (len(self._include) + len(self._exclude)) // _GLOBS_OF_AN_ENTRY
 
     def take(self, home: Path) -> None:
         written = self._directive.path
@@ -212,23 +222,34 @@ class _Source:
                 pending.pop()
                 continue
             entry, parts = found
-            self._intake.entries += 1
+            self._intake.entries += self._effort
             if self._intake.entries > MAX_ENTRIES:
                 self._leave(_LIMIT, "/".join(parts))
                 self._intake.full = True
                 return
-            if entry.is_dir(follow_symlinks=False):
+            try:
+                is_folder, leads_to_folder, is_file = (
+                    entry.is_dir(follow_symlinks=False),
+                    entry.is_dir(),
+                    entry.is_file(),
+                )
+            except OSError as error:  # such as a link to itself
+                self._leave(_UNREADABLE, f"{'/'.join(parts)} ({error.strerror})")
+                continue
+            if is_folder:
                 if self._enters(entry, parts):
                     pending.append(iter(self._entries(Path(entry.path), parts)))
-            elif entry.is_dir():
+            elif leads_to_folder:
                 self._leave(_LINK, "/".join(parts))
-            elif entry.is_file():
+            elif is_file:
                 yield entry, parts
 
     def _entries(self, directory: Path, parts: tuple[str, ...]) -> list[tuple[os.DirEntry[str], tuple[str, ...]]]:
         try:
             with os.scandir(directory) as entries:
-                return [(entry, (*parts, entry.name)) for entry in sorted(entries, key=lambda entry: entry.name)]
+                most = max(1, MAX_ENTRIES - self._intake.entries + 1)  # one more than will be looked at
+                first = nsmallest(most, entries, key=lambda entry: entry.name)
+                return [(entry, (*parts, entry.name)) for entry in first]
         except OSError as error:
             self._leave(_UNREADABLE, f"{'/'.join(parts) or self._directive.path} ({error.strerror})")
             return []
@@ -243,6 +264,9 @@ class _Source:
         if _TOOL.match(directory.name) and not self._named(directory.name):
             self._leave(_TOOL_FILE, f"{'/'.join(parts)}/")
             return False
+        if _SECRET.match(directory.name) and not self._named(directory.name):
+            self._leave(_LIKELY_SECRET, f"{'/'.join(parts)}/")
+            return False
         return True
 
     def _read(self, file: _File) -> Section | None:
@@ -253,16 +277,16 @@ class _Source:
             real = file.path.resolve()
             if real == intake.own:
                 return None
-            size = real.stat().st_size
-            reason = self._refusal(real, size)
-            # Without a size there is no text; in the kernel's file systems reading could take for ever.
-            data = real.read_bytes() if size and reason is None else b""
+            reason = self._refusal(real, real.lstat().st_size)
+            data = b"" if reason else read_beneath(real, intake.fence, self._room())
         except UnicodeEncodeError:
             self._leave(_UNREADABLE, f"{file.relative!a} (its name is not in UTF-8)")
             return None
         except OSError as error:
-            self._leave(_UNREADABLE, f"{file.relative} ({error.strerror})")
-            return None
+            if error.errno != errno.EFBIG:
+                self._leave(_UNREADABLE, f"{file.relative} ({error.strerror})")
+                return None
+            reason, data = self._too_long(), b""  # it has grown since the look at its size
         if reason is None:
             text = _text(data)
             if text is None:
@@ -282,12 +306,21 @@ class _Source:
             return _TWICE
         if not self._inside(real):
             return _OUTSIDE
-        limit = self._directive.max_bytes_per_file
-        if limit is not None and size > limit:
-            return _LARGE
         if len(self._intake.sections) >= MAX_FILES:
             self._intake.full = True
-        return _LIMIT if self._intake.full or self._intake.bytes + size > MAX_BYTES else None
+        if size > self._room():
+            return self._too_long()
+        return _LIMIT if self._intake.full else None
+
+    def _room(self) -> int:
+        """The most bytes that the next file may have."""
+        limit = self._directive.max_bytes_per_file
+        left = MAX_BYTES - self._intake.bytes
+        return left if limit is None else min(limit, left)
+
+    def _too_long(self) -> _Reason:
+        """Which bound a file breaks that is longer than `_room`."""
+        return _LARGE if self._room() == self._directive.max_bytes_per_file else _LIMIT
 
     def _inside(self, real: Path) -> bool:
         return self._intake.fence is None or real.is_relative_to(self._intake.fence)

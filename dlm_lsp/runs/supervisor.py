@@ -18,7 +18,7 @@ from pathlib import Path
 from dlm_lsp.document import Document
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock, SystemClock
-from dlm_lsp.runs.reasons import SaveReason, why_not
+from dlm_lsp.runs.reasons import NOT_TRUSTED, SaveReason, why_not
 from dlm_lsp.runs.records import Listener, Pending, Record, Records, Running
 from dlm_lsp.runs.reverting import revert
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
@@ -77,6 +77,18 @@ class Supervisor:
                 record.status = replace(record.status, last=None if settled else last)
                 self._records.note(record, "")
 
+    @property
+    def trusted(self) -> bool:
+        """Whether anything may be trained, loaded, written, or read beside the documents themselves."""
+        return self._records.trusted
+
+    def trust(self, trusted: bool) -> None:
+        """The editor's user trusts the workspace, or not any more; what goes on is stopped then."""
+        self._records.trusted = trusted
+        if not trusted:
+            self._warmth.make_way()
+            self.cancel()
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called after every change of a status; the event is None when no run caused it."""
         return self._records.subscribe(listener)
@@ -107,7 +119,7 @@ class Supervisor:
         record = self._seen(path, text)
         record.open = True
         record.status = replace(record.status, warm=self._warmth.keeps(record.status.dlm_id))
-        if self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
+        if self.trusted and self._settings.warm_on_open and self._settings.on_save == "train" and record.document:
             store, learned = self._records.store(record), record.view.version is not None
             self._warmth.consider(path, record.document, store, learned=learned)
         return record.status
@@ -133,7 +145,7 @@ class Supervisor:
         if document is None or self._closing:
             return
         self._records.look(record)
-        if note := why_not(self._settings, document, reason):
+        if note := why_not(self._settings, document, reason, trusted=self.trusted):
             self._records.note(record, note)
             return
         self._queue(record, "cycle", document)
@@ -195,6 +207,8 @@ class Supervisor:
 
     def unlock(self, path: Path) -> str:
         """Removes the store's lock if its holder is dead; a sentence that says what was done or why not."""
+        if not self.trusted:
+            return NOT_TRUSTED
         record = self._records.of(path, open=False)
         store = self._records.store(record)
         self._records.tidy(record)
@@ -257,6 +271,8 @@ class Supervisor:
         return record
 
     def _command(self, path: Path, kind: RunKind) -> str:
+        if not self.trusted:
+            return NOT_TRUSTED
         record = self._records.of(path, open=False)
         document = self._records.read(record, None)
         if document is None:

@@ -30,6 +30,7 @@ from dlm_lsp.server.registration import register
 from dlm_lsp.server.settings import ServerSettings
 from dlm_lsp.server.stdio import Sink
 from dlm_lsp.server.sync import Sync
+from dlm_lsp.server.trust import WORKSPACE_TRUST, told_trust, trusted_at_start
 from dlm_lsp.server.views import Views
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ def _register_life(server: DlmServer) -> None:
     def initialize(params: types.InitializeParams) -> None:
         server.declared = server.views.features = features_of(params.capabilities)
         server.documents.encoding = encoding_of(server.workspace.position_encoding)
+        server.supervisor.trust(trusted_at_start(params.initialization_options))
         server.supervisor.start(asyncio.get_running_loop())
         server.configuration.initialize(params.initialization_options)
         if params.process_id is not None:
@@ -162,6 +164,12 @@ def _register_life(server: DlmServer) -> None:
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
         server.sync.disk.told(params.changes)
+
+    @server.feature(WORKSPACE_TRUST)
+    def workspace_trust(params: Any) -> None:
+        if (trusted := told_trust(params)) is not None:
+            server.supervisor.trust(trusted)
+            server.sync.hand_over_all()
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(params: None) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 from lsprotocol import types
 
+from dlm_lsp.runs.reasons import NOT_TRUSTED
 from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
+from dlm_lsp.server import wording
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
 from dlm_lsp.server.sync import Sync
@@ -42,6 +44,10 @@ class Command(StrEnum):
     REVERT = "dlm.revert"
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
+
+
+# What an untrusted workspace may do.
+_HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 
 
 class Commands:
@@ -79,6 +85,8 @@ class Commands:
         path = path_of(uri)
         if path is None:
             return _said(False, f"Only files can be trained, and {uri} is none. Save it as a file first.")
+        if not self._supervisor.trusted and command not in _HARMLESS:
+            return _said(False, wording.sentence(NOT_TRUSTED))
         match command:
             case Command.FULL_RETRAIN:
                 return await self._full_retrain(path, confirmed=given.get("confirmed") is True)

@@ -30,6 +30,8 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 SERVER_NOT_INITIALIZED = -32002
 
+_NOTIFICATIONS = frozenset(method for method, (message, answer, *_) in types.METHOD_TO_TYPES.items() if answer is None)
+
 # pygls' own handlers that this server replaces: text synchronisation, because its mirror splits lines at more
 # characters than the protocol does and clamps wrongly; `exit`, because it raises SystemExit inside a handler,
 # which loses the exit code; progress cancel, because it warns about tokens that it does not know.
@@ -127,6 +129,9 @@ class DlmProtocol(LanguageServerProtocol):
             self.refuse(identity, INVALID_REQUEST, "The server is initialized already.")
         elif identity in self._request_futures:
             self.refuse(identity, INVALID_REQUEST, f"A request with the id {identity!r} is going on.")
+        elif method in _NOTIFICATIONS:
+            # Upstream takes it for the notification, and answers nothing.
+            self.refuse(identity, INVALID_REQUEST, f"{method} is a notification and has no id.")
         elif not self._handles(method):
             # Upstream looks at the params first, and shows a popup if they are unfit.
             self.refuse(identity, METHOD_NOT_FOUND, f"This server does not offer {method!r}.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_lsp import __version__
+from dlm_lsp.runs.plain import log_to_stderr
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
@@ -190,10 +191,6 @@ def environment() -> str:
 
 def _log_to_stderr() -> None:
     """Our own records as `dlm.logLevel` says, and warnings of libraries."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    log_to_stderr(logging.WARNING)
     logging.getLogger("dlm_lsp").setLevel(logging.INFO)
     silence_pygls()

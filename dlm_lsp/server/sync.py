@@ -76,6 +76,11 @@ class Sync:
         for document in self._documents:
             self.flush(document)
 
+    def hand_over_all(self) -> None:
+        """Hands every open text over again: what is said of it may have changed."""
+        for document in self._documents:
+            self.hand_over(document)
+
     def hand_over(self, document: OpenDocument) -> None:
         """Hands the newest text over, waiting or not."""
         self._settle(document)

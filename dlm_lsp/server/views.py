@@ -33,7 +33,7 @@ class Views:
         parsed = self._supervisor.document(status.document) if status is not None else None
         if document is None or status is None or parsed is None:
             return None
-        folder = status.document.parent
+        folder = status.document.parent if self._supervisor.trusted else None
         lookup = Lookup(key=describe_key, base=lambda reference: base_facts(reference, folder))
         positions = document.seen.positions
         found = hover(parsed, status, positions.place(params.position), lookup)

@@ -10,6 +10,7 @@ from dlm_lsp.store.ledger import Known, Ledger
 from dlm_lsp.store.lock import Held, Holder
 from dlm_lsp.store.manifest import Manifest, TrainingRun
 from dlm_lsp.store.paths import dlm_home, path_text, version_name
+from dlm_lsp.store.regular import read_beneath, read_regular, read_start
 from dlm_lsp.store.replay import Replay, Snapshot
 from dlm_lsp.store.store import Inspection, Store
 from dlm_lsp.store.versions import RunFacts, Version, VersionRecord, read_training_state
@@ -35,6 +36,9 @@ __all__ = [
     "VersionRecord",
     "dlm_home",
     "path_text",
+    "read_beneath",
+    "read_regular",
+    "read_start",
     "read_training_state",
     "version_name",
 ]

@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from dlm_lsp.store.regular import read_regular
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -44,9 +46,9 @@ def temporary(beside: Path) -> Path:
 
 
 def read(path: Path) -> bytes | None:
-    """The bytes of a file, or None when there is no such file."""
+    """The bytes of a file, or None when there is no such file. Raises OSError for a pipe or a device."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -68,6 +70,10 @@ def facts(path: Path) -> os.stat_result | None:
 def is_folder(path: Path) -> bool:
     found = facts(path)
     return found is not None and stat_bits.S_ISDIR(found.st_mode)
+
+
+def is_regular(found: os.stat_result) -> bool:
+    return stat_bits.S_ISREG(found.st_mode)
 
 
 def names(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from dlm_lsp.store import disk
+from dlm_lsp.store import disk, plain_json
 from dlm_lsp.store.paths import Layout
 from dlm_lsp.store.times import zulu
 
@@ -69,7 +69,7 @@ def read_dlm_lock(layout: Layout) -> Mapping[str, Any] | None:
     if data is None:
         return None
     try:
-        value = json.loads(data)
+        value = plain_json.loads(data)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

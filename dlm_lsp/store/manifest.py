@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from dlm_lsp.store import disk
+from dlm_lsp.store import disk, plain_json
 from dlm_lsp.store.errors import StoreError
 from dlm_lsp.store.paths import Layout
 from dlm_lsp.store.times import naive, to_naive
@@ -93,8 +93,8 @@ class ReadManifest:
 
 def encode(manifest: Manifest) -> bytes:
     """The file's bytes: UTF-8 JSON, sorted keys, two spaces, a final LF."""
-    plain = manifest.model_dump(mode="json")
-    text = json.dumps(plain, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    plain = manifest.model_dump()  # its JSON mode refuses half a surrogate pair
+    text = json.dumps(plain, sort_keys=True, indent=2, ensure_ascii=False, default=datetime.isoformat) + "\n"
     return text.encode(errors="backslashreplace")  # half a surrogate pair, from another tool, becomes a JSON escape
 
 
@@ -132,8 +132,8 @@ def salvage(data: bytes) -> dict[str, Any]:
 
 def _loaded(data: bytes, where: object) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = plain_json.loads(data)
+    except ValueError as error:
         raise StoreError(f"{where} is damaged: it is no JSON ({error})", "manifest-corrupt") from error
     if not isinstance(value, dict):
         raise StoreError(f"{where} is damaged: it must be a JSON object", "manifest-corrupt")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
-from dlm_lsp.store import disk, journal, manifest, versions
+from dlm_lsp.store import disk, journal, manifest, plain_json, versions
 from dlm_lsp.store.commit import merge
 from dlm_lsp.store.manifest import Manifest, TrainingRun
 from dlm_lsp.store.paths import Layout
@@ -83,7 +82,7 @@ def _with_journal(known: Manifest, entries: Iterable[journal.JournalEntry]) -> M
 def _base_of(layout: Layout, number: int) -> str | None:
     data = disk.read(layout.version(number) / versions.CONFIG)
     try:
-        config: Any = json.loads(data or b"null")
+        config: Any = plain_json.loads(data or b"null")
     except ValueError:
         return None
     base = config.get("base_model_name_or_path") if isinstance(config, dict) else None

@@ -7,7 +7,8 @@ The frames describe themselves, so a lost or wrong index is rebuilt by reading t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -23,9 +24,16 @@ from dlm_lsp.store.times import naive
 
 ReplayType = Literal["prose", "instruction", "preference"]
 
+# RFC 8878, "Zstandard Frames" and "Blocks".
+_HEADER_BYTES = 18  # the longest header of a frame
+_HAS_CHECKSUM = 0b100
+_BLOCK_BYTES = 128 * 1024
+_REPEATED, _RESERVED = 1, 3
+
 LEVEL = 3
 MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_FRAME_BYTES = 64 * 1024 * 1024  # unpacked; no section is that large, so a broken frame cannot fill the memory
+MAX_UNPACKED_BYTES = 512 * 1024 * 1024  # of a whole corpus; what comes after that is passed over
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +80,23 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 def decode_snapshot(frame: bytes) -> Snapshot:
     """The snapshot in one frame. Raises ValueError when it is damaged."""
     try:
-        if zstandard.frame_content_size(frame) > MAX_FRAME_BYTES:
-            raise ValueError("the frame is too large")
-        packed = zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_FRAME_BYTES)
+        packed = zstandard.ZstdDecompressor().decompress(frame, max_output_size=_unpacked_size(frame))
         snapshot = _SNAPSHOT.validate_python(cbor2.loads(packed))
         check_addition(snapshot.section_id, snapshot.section_type)
         return snapshot
     except (zstandard.ZstdError, cbor2.CBORError, ValueError, RecursionError) as error:
         raise ValueError(f"damaged replay frame: {error}") from error
+
+
+def _unpacked_size(frame: bytes) -> int:
+    """The bytes that a frame says it holds, as the format's do. Raises ValueError for none, and for too many."""
+    try:
+        size = zstandard.frame_content_size(frame)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"damaged replay frame: {error}") from error
+    if not 0 <= size <= MAX_FRAME_BYTES:
+        raise ValueError(f"damaged replay frame: its size is {'not given' if size < 0 else 'too large'}")
+    return size
 
 
 def encode_index(entries: Sequence[Entry]) -> bytes:
@@ -108,41 +125,44 @@ class Replay:
         except ValidationError:
             return None
         fits = all(entry.byte_offset + entry.length <= size for entry in entries)
+        fits = fits and sum(entry.length for entry in entries) <= size  # no frame is named twice
         return tuple(entries) if fits else None
 
     def ids(self) -> frozenset[str]:
         """The section ids that are remembered. Cheap: reads the index only, unless that is damaged."""
         entries = self.entries()
-        found = self._scanned()[0] if entries is None else entries
-        return frozenset(entry.section_id for entry in found)
+        if entries is None:
+            return frozenset(snapshot.section_id for _, _, snapshot in self._scanned())
+        return frozenset(entry.section_id for entry in entries)
 
     def read(self) -> tuple[Snapshot, ...]:
         """Everything remembered, by section id; frames that are damaged or dead are passed over."""
-        entries = self.entries()
-        if entries is not None:
-            data = disk.read(self.corpus) or b""
-            found = {entry.section_id: _at(data, entry) for entry in entries}
-            sound = {section_id: snapshot for section_id, snapshot in found.items() if snapshot is not None}
-            if len(sound) == len(found):
-                return tuple(sound.values())
-        return tuple(snapshot for _, snapshot in sorted(self._scanned()[1].items()))
+        if (indexed := self._indexed()) is not None:
+            return indexed
+        newest = {each.section_id: each for _, _, each in self._scanned()}
+        return tuple(snapshot for _, snapshot in sorted(newest.items()))
 
     def sound(self) -> bool:
         """Whether every entry of the index points at a frame that can be read. Unpacks all of them."""
-        entries = self.entries()
-        if entries is None:
-            return False
-        data = disk.read(self.corpus) or b""
-        return all(_at(data, entry) is not None for entry in entries)
+        return self._indexed() is not None
 
     def unreadable(self) -> bytes:
         """What of the corpus is no sound frame."""
         data, end, parts = disk.read(self.corpus) or b"", 0, []
-        for offset, frame in _frames(data):
-            if _sound(frame):
-                parts.append(data[end:offset])
-                end = offset + len(frame)
+        for offset, length, _ in _unpacked(_frames(data)):
+            parts.append(data[end:offset])
+            end = offset + length
         return b"".join((*parts, data[end:]))
+
+    def _indexed(self) -> tuple[Snapshot, ...] | None:
+        """What the index names; None when it is damaged or names something that cannot be read."""
+        entries = self.entries()
+        if entries is None:
+            return None
+        data = disk.read(self.corpus) or b""
+        places = ((entry.byte_offset, entry.byte_offset + entry.length) for entry in entries)
+        found = {each.section_id: each for _, _, each in _unpacked((start, data[start:end]) for start, end in places)}
+        return tuple(found.values()) if found.keys() == {entry.section_id for entry in entries} else None
 
     def add(self, additions: Sequence[tuple[str, str, str]], run_id: int, at: float) -> int:
         """Appends what of `additions` (section id, type, content) is not remembered yet, then the index.
@@ -193,10 +213,18 @@ class Replay:
 
     def repair(self) -> list[Entry]:
         """Makes index and corpus agree again, from the frames themselves. Returns the new entries."""
-        found, _ = self._scanned()
+        found = {
+            snapshot.section_id: Entry(
+                section_id=snapshot.section_id,
+                byte_offset=offset,
+                length=length,
+                added_at=snapshot.last_seen_at,
+            )
+            for offset, length, snapshot in self._scanned()
+        }
         disk.make_folders(self.index.parent)
-        disk.write(self.index, encode_index(found))
-        return found
+        disk.write(self.index, encode_index(list(found.values())))
+        return list(found.values())
 
     def _rewrite(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
         offset, moved = 0, []
@@ -206,23 +234,9 @@ class Replay:
         disk.write(self.corpus, b"".join(frames))
         disk.write(self.index, encode_index(moved))
 
-    def _scanned(self) -> tuple[list[Entry], dict[str, Snapshot]]:
-        """Entries and snapshots of every sound frame in the corpus; of two with one id the later counts."""
-        entries: dict[str, Entry] = {}
-        snapshots: dict[str, Snapshot] = {}
-        for offset, frame in _frames(disk.read(self.corpus) or b""):
-            try:
-                snapshot = decode_snapshot(frame)
-            except ValueError:
-                continue
-            snapshots[snapshot.section_id] = snapshot
-            entries[snapshot.section_id] = Entry(
-                section_id=snapshot.section_id,
-                byte_offset=offset,
-                length=len(frame),
-                added_at=snapshot.last_seen_at,
-            )
-        return list(entries.values()), snapshots
+    def _scanned(self) -> Iterator[tuple[int, int, Snapshot]]:
+        """Offset, length and snapshot of every sound frame in the corpus; of two with one id the later counts."""
+        return _unpacked(_frames(disk.read(self.corpus) or b""))
 
 
 def check_addition(section_id: str, section_type: str) -> ReplayType:
@@ -234,27 +248,23 @@ def check_addition(section_id: str, section_type: str) -> ReplayType:
     return cast(ReplayType, section_type)
 
 
-def _sound(frame: bytes) -> bool:
-    try:
-        decode_snapshot(frame)
-    except ValueError:
-        return False
-    return True
-
-
-def _at(data: bytes, entry: Entry) -> Snapshot | None:
-    try:
-        snapshot = decode_snapshot(data[entry.byte_offset : entry.byte_offset + entry.length])
-    except ValueError:
-        return None
-    return snapshot if snapshot.section_id == entry.section_id else None
+def _unpacked(frames: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, int, Snapshot]]:
+    """Offset, length and snapshot of the sound ones among `frames`, until they are more than any corpus holds."""
+    left = MAX_UNPACKED_BYTES
+    for offset, frame in frames:
+        with suppress(ValueError):
+            size = _unpacked_size(frame)
+            left -= size
+            if left >= 0:
+                yield offset, len(frame), decode_snapshot(frame)
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Every complete zstd frame in `data` with its offset; garbage between them is passed over."""
     offset = data.find(MAGIC)
+    ends: dict[int, int | None] = {}
     while offset >= 0:
-        end = _frame_end(data, offset)
+        end = _frame_end(data, offset, ends)
         if end is None:
             offset = data.find(MAGIC, offset + 1)
         else:
@@ -262,20 +272,40 @@ def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
             offset = data.find(MAGIC, end)
 
 
-def _frame_end(data: bytes, offset: int) -> int | None:
-    unpacker = zstandard.ZstdDecompressor().decompressobj()
-    unpacked, place = 0, offset
+def _frame_end(data: bytes, offset: int, ends: dict[int, int | None]) -> int | None:
+    """Where the frame at `offset` ends by what its headers say, None when it is not whole. Unpacks nothing."""
     try:
-        while place < len(data):
-            unpacked += len(unpacker.decompress(data[place : place + 65536]))
-            place = min(place + 65536, len(data))
-            if unpacker.eof:
-                return place - len(unpacker.unused_data)
-            if unpacked > MAX_FRAME_BYTES:
-                return None
+        place = offset + zstandard.frame_header_size(data[offset : offset + _HEADER_BYTES])
     except zstandard.ZstdError:
         return None
-    return None
+    end = _blocks_end(data, place, ends)
+    if end is not None and data[offset + 4] & _HAS_CHECKSUM:
+        end += 4
+    return end if end is not None and end <= len(data) else None
+
+
+def _blocks_end(data: bytes, place: int, ends: dict[int, int | None]) -> int | None:
+    """Where the row of blocks that begins at `place` ends.
+
+    `ends` keeps what is known: bytes that can be read as many overlapping rows are walked once.
+    """
+    walked = []
+    end: int | None = None
+    while place not in ends:
+        walked.append(place)
+        header = int.from_bytes(data[place : place + 3], "little")
+        kind, size = header >> 1 & 3, header >> 3
+        following = place + 3 + (1 if kind == _REPEATED else size)
+        if kind == _RESERVED or size > _BLOCK_BYTES or following > len(data):
+            break
+        if header & 1:  # the last block
+            end = following
+            break
+        place = following
+    else:
+        end = ends[place]
+    ends.update(dict.fromkeys(walked, end))
+    return end
 
 
 _INDEX: TypeAdapter[list[Entry]] = TypeAdapter(list[Entry])

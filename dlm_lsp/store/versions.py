@@ -166,6 +166,8 @@ class Checker:
         found = disk.facts(path)
         if found is None:
             return "is missing"
+        if not disk.is_regular(found):
+            return "is not a regular file"
         if digest is not None and found.st_size != digest.size:
             return f"has {found.st_size} bytes instead of {digest.size}"
         key = (str(path), found.st_size, found.st_mtime_ns, found.st_ino)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
-import json
 import math
+import os
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlm_lsp.store import plain_json, read_regular, read_start
 from dlm_lsp.training.protocol import LearnerError
 
 INCOMPLETE = frozenset({"base-no-config", "base-no-safetensors", "base-incomplete", "base-no-tokenizer"})
@@ -19,7 +22,8 @@ INCOMPLETE = frozenset({"base-no-config", "base-no-safetensors", "base-incomplet
 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-_MAX_HEADER = 100_000_000  # bytes; the safetensors library's own bound
+_MAX_HEADER = 25_000_000  # bytes; a model of a hundred thousand tensors has about 15 MB
+_MAX_JSON = 25_000_000  # bytes of a config.json or an index
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 _CONTENT = (
     "config.json",
@@ -29,6 +33,7 @@ _CONTENT = (
     "merges.txt",
     "chat_template.jinja",
 )
+_OPENED = (".json", ".safetensors", ".txt", ".jinja", ".model")  # what of a base's directory is ever opened
 _BLOCK = 4096  # bytes
 _SAMPLES = 64
 _WHOLE = 1 << 20  # files up to this size are hashed whole
@@ -59,6 +64,7 @@ def read_base(directory: Path, name: str) -> BaseFiles:
     Raises LearnerError: `base-no-config`, `base-no-safetensors`, `base-incomplete`, `base-no-tokenizer`, or
     what `check_config` raises.
     """
+    _check_entries(directory, name)
     config = read_config(directory, name)
     architecture = check_config(config, name)
     weights = _weight_files(directory, name)
@@ -73,10 +79,29 @@ def read_base(directory: Path, name: str) -> BaseFiles:
     )
 
 
+def _check_entries(directory: Path, name: str) -> None:
+    """Raises LearnerError `base-bad-config` for a pipe or a device, which would keep whatever opens it waiting."""
+    try:
+        with os.scandir(directory) as entries:
+            odd = next((each.name for each in entries if each.name.endswith(_OPENED) and _is_odd(each)), None)
+    except OSError as error:
+        raise _error("base-bad-config", f"{name} cannot be read: {error.strerror}.") from None
+    if odd is not None:
+        raise _error("base-bad-config", f"{odd} in {name} is not a regular file: put a copy of the file there.")
+
+
+def _is_odd(entry: os.DirEntry[str]) -> bool:
+    try:
+        mode = entry.stat().st_mode
+    except OSError:  # a link to nothing or to itself: whoever needs the file says that it is missing
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def read_config(directory: Path, name: str) -> dict[str, Any]:
     """The model's `config.json`. Raises LearnerError `base-no-config` or `base-bad-config`."""
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        config = _read_json(directory / "config.json")
     except FileNotFoundError:
         raise _error(
             "base-no-config",
@@ -136,7 +161,7 @@ def content_revision(directory: Path) -> str:
     """
     digest = hashlib.sha256()
     present = [directory / name for name in _CONTENT if (directory / name).is_file()]
-    for path in (*present, *sorted(directory.glob("*.safetensors"))):
+    for path in (*present, *sorted(path for path in directory.glob("*.safetensors") if path.is_file())):
         size = path.stat().st_size
         digest.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
@@ -155,7 +180,7 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
     if single.is_file():
         return [single]
     try:
-        index = json.loads((directory / _INDEX).read_text(encoding="utf-8"))
+        index = _read_json(directory / _INDEX)
         shards = sorted({str(shard) for shard in index["weight_map"].values()})
     except FileNotFoundError:
         pickled = any(any(directory.glob(pattern)) for pattern in ("*.bin", "*.pt", "*.pth"))
@@ -182,11 +207,10 @@ def _weight_files(directory: Path, name: str) -> list[Path]:
 def _count_parameters(path: Path, name: str) -> int:
     """How many numbers a safetensors file holds, from its header: a u64 length (little endian), then JSON."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _MAX_HEADER:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
+        (length,) = struct.unpack("<Q", read_start(path, 8))
+        if length > _MAX_HEADER:
+            raise ValueError("its header is too long")
+        header = plain_json.loads(read_start(path, 8 + length)[8:])
         shapes = {key: tensor["shape"] for key, tensor in header.items() if key != "__metadata__"}
         end = max((tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"), default=0)
         cut = path.stat().st_size < 8 + length + end
@@ -202,6 +226,11 @@ def _count_parameters(path: Path, name: str) -> int:
     return parameters
 
 
+def _read_json(path: Path) -> Any:
+    """Raises OSError, and ValueError for what is no JSON."""
+    return plain_json.loads(read_regular(path, _MAX_JSON).decode())
+
+
 def _check_tokenizer(directory: Path, name: str) -> None:
     if (directory / "tokenizer.json").is_file():
         return
@@ -213,6 +242,7 @@ def _check_tokenizer(directory: Path, name: str) -> None:
     )
 
 
+@functools.lru_cache(256)
 def _in_transformers(architecture: str, model_type: str) -> bool:
     """Whether the installed transformers defines the class, found without importing it, as that is slow."""
     found = importlib.util.find_spec("transformers")
@@ -221,8 +251,15 @@ def _in_transformers(architecture: str, model_type: str) -> bool:
     models = Path(found.origin).parent / "models"
     module = model_type.replace("-", "_")
     expected = models / module / f"modeling_{module}.py" if module.isidentifier() else None
-    known = [expected] if expected and expected.is_file() else list(models.glob("*/modeling_*.py"))
+    known = [expected] if expected and _is_file(expected) else list(models.glob("*/modeling_*.py"))
     return not known or any(f"class {architecture}(" in text for text in _texts(known))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name too long
+        return False
 
 
 def _texts(paths: list[Path]) -> Iterator[str]:

@@ -169,10 +169,13 @@ def check_reference(reference: str, document_dir: str | Path) -> LearnerError | 
     return None
 
 
-def base_facts(reference: str, document_dir: str | Path = ".") -> BaseFacts | None:
-    """What is known of a base without network or torch; None when `reference` names none."""
+def base_facts(reference: str, document_dir: str | Path | None = ".") -> BaseFacts | None:
+    """What is known of a base without network or torch; None when `reference` names none.
+
+    Without `document_dir` no directory that the document names is looked at.
+    """
     try:
-        found = _locate(reference, Path(document_dir), trainable_only=False)
+        found = _locate(reference, None if document_dir is None else Path(document_dir), trainable_only=False)
     except LearnerError:
         return None
     if isinstance(found, _Directory):
@@ -262,7 +265,7 @@ def _cached(repo: str, revision: str) -> BaseFiles | None:
         raise
 
 
-def _locate(reference: str, document_dir: Path, *, trainable_only: bool = True) -> _Directory | _Remote:
+def _locate(reference: str, document_dir: Path | None, *, trainable_only: bool = True) -> _Directory | _Remote:
     """What `reference` names, by its form. A bare ORG/NAME is refused: only `hf:` may lead to a request."""
     scheme, colon, rest = reference.partition(":")
     if scheme == "builtin" and colon:
@@ -279,6 +282,8 @@ def _locate(reference: str, document_dir: Path, *, trainable_only: bool = True) 
         if trainable_only and (refusal := _untrainable(entry)):
             raise refusal
         return _Remote(entry.hf_id, entry)
+    if document_dir is None:
+        raise _unknown(_not_known(reference))
     return _locate_directory(reference, document_dir)
 
 

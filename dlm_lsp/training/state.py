@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlm_lsp.store import read_regular
+
 log = logging.getLogger(__name__)
 
 STATE_FILE = "training_state.pt"
@@ -70,8 +72,8 @@ def read_state(version_dir: Path) -> TrainingState | None:
     import torch
 
     try:
-        data = (version_dir / STATE_FILE).read_bytes()
-        expected = (version_dir / DIGEST_FILE).read_text(encoding="ascii").strip()
+        data = read_regular(version_dir / STATE_FILE)
+        expected = read_regular(version_dir / DIGEST_FILE, 1024).decode("ascii").strip()
         if hashlib.sha256(data).hexdigest() != expected:
             raise ValueError("its digest does not fit")
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -13,6 +13,7 @@ from dlm_lsp.document import Problem, Severity, parse
 from dlm_lsp.runs import sources
 from dlm_lsp.runs.globs import Glob
 from dlm_lsp.runs.sources import Sourced, expand
+from dlm_lsp.store import regular
 
 
 def tree(root: Path, files: dict[str, str | bytes]) -> None:
@@ -244,3 +245,130 @@ def test_hostile_glob_is_no_slower_than_another() -> None:
     deep = ["a"] * 400
     assert not Glob("**/a/" * 40 + "b").matches(deep)
     assert not Glob("*a" * 40 + "b").matches(["a" * 250])
+
+
+# --- what a hostile document, or another process, might try ---
+
+
+@pytest.mark.parametrize("policy", ["permissive", "strict"])
+def test_only_regular_files_are_opened(tmp_path: Path, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe would wait for its writer for ever, and a device could give bytes for ever."""
+    tree(tmp_path / "s", {"a.txt": "a"})
+    os.mkfifo(tmp_path / "s" / "pipe")
+    (tmp_path / "s" / "zero").symlink_to("/dev/zero")
+    (tmp_path / "s" / "linked-pipe").symlink_to("pipe")
+    (tmp_path / "s" / "self").symlink_to("self")
+    opened: list[str] = []
+    real_open = os.open
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest, **named: opened.append(str(path)) or real_open(path, *rest, **named)
+    )
+    assert names(take(tmp_path / "doc.dlm", {"path": "s"}, policy=policy)) == ["a.txt"]
+    for path in ("s/pipe", "s/zero", "s/linked-pipe", "s/self"):
+        assert names(take(tmp_path / "doc.dlm", {"path": path}, policy=policy)) == []
+    assert {Path(path).name for path in opened if "pipe" in path or "zero" in path} == set()
+
+
+def test_files_of_the_kernel_give_nothing(tmp_path: Path) -> None:
+    for path in ("/proc/self/environ", "/proc/kmsg", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+        sourced = take(tmp_path / "doc.dlm", {"path": path})
+        assert [section.lessons for section in sourced.sections if section.lessons] == []
+        strict = take(tmp_path / "doc.dlm", {"path": path}, policy="strict")
+        assert only(strict, "source-outside" if Path(path).exists() else "source-missing")
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "pipe"])
+def test_a_swap_between_the_look_and_the_opening_leads_nowhere(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst moment: everything was checked, and in the next instant the name stands for something else."""
+    tree(tmp_path, {"outside/a.txt": "a secret", "docs/in/a.txt": "mine"})
+    inside = tmp_path / "docs" / "in"
+
+    def swap() -> None:
+        if what == "folder":
+            inside.rename(tmp_path / "docs" / "was-in")
+            inside.symlink_to(tmp_path / "outside")
+            return
+        (inside / "a.txt").unlink()
+        if what == "file":
+            (inside / "a.txt").symlink_to(tmp_path / "outside" / "a.txt")
+        else:
+            os.mkfifo(inside / "a.txt")
+
+    checked = regular._check
+    looks: list[Path] = []
+
+    def check(mode: int, path: Path) -> None:
+        checked(mode, path)
+        if not looks:
+            swap()
+        looks.append(path)
+
+    monkeypatch.setattr(regular, "_check", check)
+    sourced = take(tmp_path / "docs" / "doc.dlm", {"path": "in"}, policy="strict")
+    assert looks
+    assert sourced.sections == ()
+    assert only(sourced, "source-unreadable").message.startswith("Left out, as it cannot be read: a.txt (")
+
+
+@pytest.mark.parametrize(("limit", "code"), [(8, "source-too-large"), (None, "source-limit")])
+def test_a_file_that_grows_while_it_is_read_is_not_read_on(
+    tmp_path: Path, limit: int | None, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path / "s", {"log": "1234"})
+    monkeypatch.setattr(sources, "MAX_BYTES", 20)
+    read: list[int] = []
+    real_read = os.read
+
+    def growing(descriptor: int, size: int) -> bytes:
+        with (tmp_path / "s" / "log").open("ab") as file:
+            file.write(b"x" * 1000)
+        data = real_read(descriptor, size)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "read", growing)
+    directive = {"path": "s"} if limit is None else {"path": "s", "max_bytes_per_file": limit}
+    assert only(take(tmp_path / "doc.dlm", directive), code).message.endswith(": log.")
+    assert sum(read) <= (limit or 20) + 1
+
+
+def test_secrets_in_any_letter_case_and_directories_of_them(tmp_path: Path) -> None:
+    secrets = [".ENV", "Server.PEM", ".ssh/config", ".aws/credentials", "Credentials.json", "a.ppk", "b.KDBX", ".envrc"]
+    tree(tmp_path / "s", {**dict.fromkeys(secrets, "x"), "environment.md": "about secrets"})
+    tree(
+        tmp_path / "s", {"pgp.txt": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n", "putty": "PuTTY-User-Key-File-3: rsa\n"}
+    )
+    sourced = take(tmp_path / "doc.dlm", {"path": "s"}, policy="strict")
+    assert names(sourced) == ["environment.md"]
+    assert "and 7 more" in only(sourced, "source-secret").message
+    assert names(take(tmp_path / "doc.dlm", {"path": "s", "include": [".ssh/*"]})) == [".ssh/config"]
+
+
+def test_a_hard_way_out_is_no_way_out(tmp_path: Path) -> None:
+    """Links to links, `..` behind a link, another letter case, a home, an absolute path with dots."""
+    tree(tmp_path, {"secret.txt": "s", "docs/in/a.txt": "a"})
+    document = tmp_path / "docs" / "doc.dlm"
+    (tmp_path / "docs" / "one").symlink_to("two")
+    (tmp_path / "docs" / "two").symlink_to("../secret.txt")
+    (tmp_path / "docs" / "up").symlink_to("in/..")
+    dotted = (
+        "up/../secret.txt",
+        f"{tmp_path}/docs/../secret.txt",
+        "../DOCS/../secret.txt",
+        "in/../../docs/../secret.txt",
+    )
+    for path in ("one", "two", "~", "~root", *dotted, "//etc/passwd", "/proc/self/root/etc/passwd"):
+        sourced = take(document, {"path": path}, policy="strict")
+        assert sourced.sections == (), path
+        assert {problem.code for problem in sourced.problems} <= {"source-outside", "source-missing"}, path
+
+
+def test_many_globs_cost_no_more_than_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound on directory entries is one on the work, too: thousands of globs times thousands of names."""
+    tree(tmp_path / "s", {f"{number:03}": "x" for number in range(100)})
+    monkeypatch.setattr(sources, "MAX_ENTRIES", 100)
+    sourced = take(tmp_path / "doc.dlm", {"path": "s", "include": [*["*.no"] * 400, "*"]})
+    assert len(sourced.sections) == 3
+    assert only(sourced, "source-limit")

@@ -1,0 +1,1 @@
+"""What a hostile document, workspace, store or base cannot do (SECURITY.md)."""
