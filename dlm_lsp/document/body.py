@@ -21,7 +21,7 @@ KINDS: tuple[SectionKind, ...] = get_args(SectionKind)
 
 FENCE = re.compile(r"::([A-Za-z0-9_#-]+)::")
 ATTRIBUTE_FENCE = re.compile(r'::(?P<kind>[a-z][a-z0-9_]*)(?P<attributes>(?:\s+[a-z][a-z0-9_]*="[^"\n]*")+)\s*::')
-_ATTRIBUTE = re.compile(r'\s+([a-z][a-z0-9_]*)="([^"\n]*)"')
+ATTRIBUTE = re.compile(r'\s+([a-z][a-z0-9_]*)="([^"\n]*)"')
 _CODE = "```"
 
 _MEDIA_ATTRIBUTES = {"image": ("path", "alt"), "audio": ("path", "transcript")}
@@ -142,7 +142,7 @@ class _Tokenizer:
             message = f"`::{word}::` takes no attributes: remove them."
             self._fault(block, "bad-attribute", message)
             return block
-        for attribute in _ATTRIBUTE.finditer(match.string, *match.span("attributes")):
+        for attribute in ATTRIBUTE.finditer(match.string, *match.span("attributes")):
             name, value = attribute.groups()
             problem, at = "", 1
             if name not in allowed:
