@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from dlm_lsp.document.schema import Frontmatter
@@ -14,8 +14,7 @@ SectionKind = Literal["prose", "instruction", "preference", "image", "audio"]
 KeyPath = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in the text as the editor holds it: 0-based line, 0-based column in Unicode code points.
 
     Lines end at LF, CRLF or CR, as in the Language Server Protocol; nothing else ends a line.
@@ -25,8 +24,7 @@ class Position:
     column: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Range:
+class Range(NamedTuple):
     """Half open: `end` is the first place that no longer belongs to it."""
 
     start: Position

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dlm_lsp.document.exchanges import header_name
 from dlm_lsp.document.model import Document, KeyPath, Position, Range, Section
@@ -19,8 +18,7 @@ _HEADING = re.compile(r"(#{1,6})\s+(\S.*?)\s*#*")
 _CODE = "```"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A part of a document. `selection` lies within `range` and names it; children lie within it, in order.
 
     A *part* is a header such as `### Q` with its text; *markers* are the comment lines that other tools left.
@@ -31,14 +29,10 @@ class Node:
     name: str
     range: Range
     selection: Range
+    last_line: int
     detail: str = ""
     children: tuple[Node, ...] = ()
-    last_line: int = -1
     path: KeyPath = ()
-
-    def __post_init__(self) -> None:
-        if self.last_line < 0:
-            object.__setattr__(self, "last_line", self.range.end.line)
 
 
 def outline(document: Document) -> tuple[Node, ...]:
@@ -60,7 +54,7 @@ def _frontmatter(document: Document, lines: Sequence[str]) -> Node:
         below.setdefault(path[:-1], []).append(path)
     children = _keys(document, lines, below, (), place)
     opener = Range(place.start, Position(place.start.line, place.start.column + len(lines[place.start.line])))
-    return Node("frontmatter", "Frontmatter", place, opener, children=children)
+    return Node("frontmatter", "Frontmatter", place, opener, place.end.line, children=children)
 
 
 def _keys(
@@ -80,7 +74,7 @@ def _keys(
             selection = Range(whole.start, _line_rest(lines, whole.start, whole.end))
         else:
             name, selection = str(path[-1]), places.key
-        nodes.append(Node("key", name, whole, selection, _short(value), children, path=path))
+        nodes.append(Node("key", name, whole, selection, whole.end.line, _short(value), children, path))
     nodes.sort(key=lambda node: node.range)
     return tuple(node for node, before in zip(nodes, (None, *nodes), strict=False) if not _overlaps(node, before))
 
@@ -114,7 +108,7 @@ def _section(section: Section, lines: Sequence[str]) -> Node:
         children += _prose(lines, content, last)
     name = section.kind + (f"#{section.adapter}" if section.adapter else "")
     detail = _detail(section, lines, content, last)
-    return Node("section", name, section.range, selection, detail, tuple(children), last)
+    return Node("section", name, section.range, selection, last, detail, tuple(children))
 
 
 def _detail(section: Section, lines: Sequence[str], content: int, last: int) -> str:
@@ -144,7 +138,9 @@ def _records(section: Section, lines: Sequence[str], content: int) -> Iterator[N
         inside = tuple(part for part in parts if place.start <= part.range.start and part.range.end <= place.end)
         first = next(iter(exchange.prompt.splitlines()), "")
         selection = Range(place.start, _line_rest(lines, place.start, place.end))
-        yield Node("exchange", _short(first), place, selection, "probe" if exchange.probe else "", inside)
+        yield Node(
+            "exchange", _short(first), place, selection, place.end.line, "probe" if exchange.probe else "", inside
+        )
         parts = [part for part in parts if part.range.start >= place.end]
     yield from parts
 
@@ -176,7 +172,7 @@ def _nested(
         while open_ and open_[-1][1] >= level:
             line, _, text, children = open_.pop()
             place = _lines_node("heading", _short(text), lines, line, before)
-            node = Node("heading", place.name, place.range, _line(lines, line), "", tuple(children))
+            node = Node("heading", place.name, place.range, _line(lines, line), place.last_line, "", tuple(children))
             (open_[-1][3] if open_ else top).append(node)
 
     waiting = list(blocks)
@@ -200,7 +196,7 @@ def _lines_node(kind: NodeKind, name: str, lines: Sequence[str], first: int, las
     """A node over whole lines, without the blank ones at its end."""
     last = _last_line(lines, first, last)
     place = Range(_start(lines, first), Position(last, len(lines[last].rstrip())))
-    return Node(kind, name, place, Range(place.start, _line_rest(lines, place.start, place.end)))
+    return Node(kind, name, place, Range(place.start, _line_rest(lines, place.start, place.end)), last)
 
 
 def _last_line(lines: Sequence[str], first: int, last: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lsprotocol import types
@@ -31,15 +32,18 @@ from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import BaseFacts, base_facts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Read:
     """One text as it was read: what all answers about it begin with."""
 
     document: Document
-    nodes: tuple[Node, ...]
     positions: Positions
     lines: tuple[str, ...]
     folder: Path | None  # None for a text that is no file
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        return outline(self.document)
 
 
 class Language:
@@ -178,7 +182,7 @@ class Language:
             parsed = parse(text.text)
         lines = tuple(normalised(text.text).split("\n"))
         folder = document.path.parent if document.path is not None else None
-        return _Read(parsed, outline(parsed), text.positions, lines, folder)
+        return _Read(parsed, text.positions, lines, folder)
 
     @staticmethod
     def _base(folder: Path) -> Callable[[str], BaseFacts | None]:
