@@ -12,7 +12,7 @@ from dlm_lsp.document.exchanges import parse_exchanges
 from dlm_lsp.document.identity import exchange_lessons, prose_lessons, section_id
 from dlm_lsp.document.lookalikes import explain_lookalike
 from dlm_lsp.document.markers import lift_markers
-from dlm_lsp.document.model import Exchange, Lesson, Position, Range, Related, Section, SectionKind
+from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Range, Related, Section, SectionKind
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.text import span
@@ -101,12 +101,15 @@ class _Tokenizer:
             self._fault(block, "bad-adapter-name", message)
         if word not in KINDS:
             block.kind = self._guess(word)
-            self._fault(block, "unknown-fence", self._unknown(word, block.kind, name))
+            meant = f"::{block.kind}{f'#{name}' if name else ''}::"
+            likely = block.kind not in _MEDIA_REQUIRED and (block.kind != "prose" or word.lower() == "prose")
+            message = self._unknown(word, meant if likely or block.kind != "prose" else "")
+            self._fault(block, "unknown-fence", message, becomes=meant if likely else None)
             return block
         block.kind = word
         if word in _MEDIA_REQUIRED:
             message = f"`::{_short(token)}::` needs attributes: write `{_example(word)}`."
-            self._fault(block, "attributes-required", message)
+            self._fault(block, "attributes-required", message, becomes=_example(word, blank=True))
         elif name and not ADAPTER_NAME.fullmatch(name):
             rule = "a lower-case letter, then at most 31 of a-z, 0-9 and _"
             message = f"`{_short(name)}` is no adapter name: write {rule}."
@@ -115,10 +118,9 @@ class _Tokenizer:
             block.adapter = name or None
         return block
 
-    def _unknown(self, word: str, guess: SectionKind, name: str) -> str:
+    def _unknown(self, word: str, meant: str) -> str:
         known = ", ".join(f"`{kind}`" for kind in KINDS)
-        suffix = f"#{name}" if name else ""
-        meant = f" Did you mean `::{guess}{suffix}::`?" if guess != "prose" or word.lower() == guess else ""
+        meant = f" Did you mean `{meant}`?" if meant else ""
         escape = "To write such a line as text, put it into a code block."
         return f"`{_short(word)}` is no section type; there are {known}.{meant} {escape}"
 
@@ -164,11 +166,21 @@ class _Tokenizer:
             self._fault(block, "bad-attribute", message)
         return block
 
-    def _fault(self, block: _Block, code: str, message: str, columns: tuple[int, int] | None = None) -> None:
-        """Notes a problem in a block's fence, at `columns` or the whole of it."""
+    def _fault(
+        self,
+        block: _Block,
+        code: str,
+        message: str,
+        columns: tuple[int, int] | None = None,
+        *,
+        becomes: str | None = None,
+    ) -> None:
+        """Notes a problem in a block's fence, at `columns` or the whole of it, which should be `becomes`."""
         block.sound = False
-        columns = columns or (0, len(self._lines[block.fence]))
-        self._problems.add(code, span(self._first_line + block.fence, *columns), message)
+        whole = (0, len(self._lines[block.fence]))
+        line = self._first_line + block.fence
+        fixes = (Fix(f"Change to `{becomes}`", span(line, *whole), becomes),) if becomes is not None else ()
+        self._problems.add(code, span(line, *(columns or whole)), message, fixes=fixes)
 
     def _unclosed_code(self, number: int, block: _Block) -> None:
         line = self._lines[number]
@@ -182,8 +194,10 @@ class _Tokenizer:
 
     def _check_lookalike(self, number: int, line: str) -> None:
         if not self._problems.full and (found := explain_lookalike(line)):
-            start, end, message = found
-            self._problems.add("not-a-fence", span(self._first_line + number, start, end), message)
+            start, end, message, fence = found
+            whole = span(self._first_line + number, 0, len(line))
+            fixes = (Fix(f"Change to `{fence}`", whole, fence),) if fence is not None else ()
+            self._problems.add("not-a-fence", span(self._first_line + number, start, end), message, fixes=fixes)
 
     # --- sections ---
 
@@ -232,6 +246,7 @@ def _short(word: str) -> str:
     return word if len(word) <= 40 else f"{word[:40]}…"
 
 
-def _example(kind: str) -> str:
-    attributes = " ".join(f'{name}="…"' for name in _MEDIA_REQUIRED[kind])
+def _example(kind: str, *, blank: bool = False) -> str:
+    """A fence with all the attributes it needs; with `blank`, their values are to be written."""
+    attributes = " ".join(f'{name}="{"" if blank else "…"}"' for name in _MEDIA_REQUIRED[kind])
     return f"::{kind} {attributes}::"

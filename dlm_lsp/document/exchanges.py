@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dlm_lsp.document.model import Exchange, Position, Range, Related, SectionKind
+from dlm_lsp.document.model import Exchange, Fix, Position, Range, Related, SectionKind
 from dlm_lsp.document.problems import ProblemList
 
 _ORDER = {"instruction": ("### Q", "### A"), "preference": ("### Prompt", "### Chosen", "### Rejected")}
@@ -128,8 +128,16 @@ class _Parser:
                 headers.append(_Header(number, name, probe=text == _PROBE))
             elif headers and not self._problems.full and self._is_almost_header(text):
                 message = f"`{text}` is no header but ordinary text: headers are {self._headers_text()}."
-                self._problems.add("not-a-header", self._line_range(number), message)
+                place = self._line_range(number)
+                self._problems.add("not-a-header", place, message, fixes=self._meant(text, place))
         return headers
+
+    def _meant(self, text: str, place: Range) -> tuple[Fix, ...]:
+        """The header that a line resembles: the one that begins with the same letter."""
+        letter = text.lstrip("# \t")[:1].upper()
+        name = next(name for name in self._order if name.lstrip("# ")[0] == letter)
+        name = _PROBE if "!" in text else name
+        return (Fix(f"Change to `{name}`", place, name),)
 
     def _is_almost_header(self, text: str) -> bool:
         return len(text) <= 80 and _ALMOST[self._kind].fullmatch(text) is not None

@@ -49,14 +49,27 @@ class Related:
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that certainly mends a problem: `text` in place of `range`. The title says what it does."""
+
+    title: str
+    range: Range
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a document: a stable code, a sentence that says what to do, and its exact place."""
+    """One thing wrong with a document: a stable code, a sentence that says what to do, and its exact place.
+
+    `fixes` are alternatives, the likeliest first.
+    """
 
     code: str
     severity: Severity
     message: str
     range: Range
     related: tuple[Related, ...] = ()
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 
 from dlm_lsp.document import frontmatter
 from dlm_lsp.document.body import parse_body
-from dlm_lsp.document.model import Document, Position, Range, Related, Section
+from dlm_lsp.document.model import Document, Fix, Position, Range, Related, Section
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
 
@@ -71,6 +71,7 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
     for section in sections:
         is_prose = section.kind == "prose"
         places = [section.range] if is_prose else [exchange.range for exchange in section.exchanges]
+        only = len(places) == 1
         for lesson, place in zip(section.lessons, places, strict=False):
             if lesson.identity not in first:
                 first[lesson.identity] = place
@@ -80,4 +81,7 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
             what = "exchange" if lesson.kind == "exchange" else "text"
             message = f"The same {what} stands in the document already, and is learned once: remove one."
             related = [Related("The first one is here.", first[lesson.identity])]
-            problems.add("duplicate-lesson", place, message, related)
+            # Without its only exchange a section would be empty.
+            lines = section.range if only else place
+            whole = Range(Position(lines.start.line, 0), Position(lines.end.line + 1, 0))
+            problems.add("duplicate-lesson", place, message, related, [Fix(f"Remove this {what}", whole, "")])

@@ -222,7 +222,7 @@ def _register_views(server: DlmServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction]:
-        return views.code_actions(params)
+        return [*server.language.fixes(params), *views.code_actions(params)]
 
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
-from dlm_lsp.document import Document, parse
+from dlm_lsp.document import Document, Range, parse
 from dlm_lsp.document.adapters import AdapterPlaces, adapter_at, adapter_names, places_of
 from dlm_lsp.document.cursor import cursor_at
 from dlm_lsp.document.outline import Node, outline
@@ -26,6 +26,7 @@ from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.completion import Offer, complete, resolved
 from dlm_lsp.server.convert import Positions
 from dlm_lsp.server.documents import Documents, OpenDocument, Text
+from dlm_lsp.server.fixes import fixes
 from dlm_lsp.server.highlighting import packed
 from dlm_lsp.server.links import links, names_below
 from dlm_lsp.server.sync import Sync
@@ -159,6 +160,13 @@ class Language:
             raise JsonRpcInvalidParams(f"There is an adapter {name!r} already.")
         edits = [types.TextEdit(read.positions.range(place), name) for place in places.all]
         return types.WorkspaceEdit(changes={uri: edits})
+
+    def fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
+        uri = params.text_document.uri
+        if (read := self._newest(uri)) is None:
+            return []
+        place = Range(read.positions.place(params.range.start), read.positions.place(params.range.end))
+        return fixes(read.document, uri, read.positions, place, params.context)
 
     def _adapter(self, uri: str, position: types.Position) -> tuple[_Read, AdapterPlaces] | None:
         read = self._newest(uri)

@@ -9,6 +9,7 @@ import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
+from dlm_lsp.document import parse
 from tests.server.conftest import Begin
 from tests.server.editor import DLM_ID, Editor, capabilities
 
@@ -273,3 +274,47 @@ async def test_a_text_that_is_no_file_is_written_like_any_other(editor: Editor) 
         types.DocumentSymbolParams(types.TextDocumentIdentifier(item.uri))
     )
     assert len(symbols or ()) > 3
+
+
+async def fixes(editor: Editor, uri: str, text: str) -> dict[str, str]:
+    """What each quick fix at the first diagnostic makes of `text`, by its title."""
+    diagnostic = await editor.until(lambda: next(iter(editor.diagnostics.get(uri, ())), None))
+    found: list[dict[str, Any]] = await editor.text_document_code_action_async(  # type: ignore[assignment]
+        types.CodeActionParams(
+            types.TextDocumentIdentifier(uri),
+            diagnostic.range,
+            types.CodeActionContext([diagnostic], [types.CodeActionKind.QuickFix]),
+        )
+    )
+    outcome = {}
+    for action in found:
+        assert action["diagnostics"][0]["code"] == diagnostic.code
+        (edit,) = action["edit"]["changes"][uri]
+        start, end = edit["range"]["start"], edit["range"]["end"]
+        lines = text.split("\n")
+        before = "\n".join([*lines[: start["line"]], lines[start["line"]][: start["character"]]])
+        after = "\n".join([lines[end["line"]][end["character"] :], *lines[end["line"] + 1 :]])
+        outcome[action["title"]] = before + edit["newText"] + after
+    return outcome
+
+
+async def test_a_misspelt_base_is_offered_its_nearest_names(editor: Editor, tmp_path: Path) -> None:
+    text = f"---\ndlm_id: {DLM_ID}\nbase_model: smolm2-135m\n---\ntext\n"
+    found = await fixes(editor, editor.open(tmp_path / "new.dlm", text), text)
+    assert found["Change to `smollm2-135m`"] == text.replace("smolm2", "smollm2")
+
+
+async def test_a_model_of_the_hub_is_offered_with_its_scheme(editor: Editor, tmp_path: Path) -> None:
+    text = f"---\ndlm_id: {DLM_ID}\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\n---\ntext\n"
+    found = await fixes(editor, editor.open(tmp_path / "new.dlm", text), text)
+    assert list(found) == ["Change to `smollm2-135m`", "Change to `hf:HuggingFaceTB/SmolLM2-135M-Instruct`"]
+
+
+async def test_a_document_without_an_id_gets_one_of_its_own(editor: Editor, tmp_path: Path) -> None:
+    text = "---\nbase_model: builtin:tiny\n---\ntext\n"
+    mended = set()
+    for number in range(2):
+        uri = editor.open(tmp_path / f"{number}.dlm", text)
+        mended.add((await fixes(editor, uri, text))["Give this document an id of its own"])
+    assert len(mended) == 2
+    assert all(parse(each).trainable for each in mended)
