@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from dlm_lsp.document.exchanges import parse_exchanges
 from dlm_lsp.document.identity import exchange_lessons, prose_lessons, section_id
-from dlm_lsp.document.lookalikes import explain_lookalike
+from dlm_lsp.document.lookalikes import LEAD, explain_lookalike
 from dlm_lsp.document.markers import lift_markers
-from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Range, Related, Section, SectionKind
+from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Range, Related, Section, SectionKind, SectionText
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.text import span
@@ -42,16 +42,30 @@ class _Block:
     sound: bool = True  # whether its fence was in order
 
 
-def parse_body(lines: Sequence[str], first_line: int, problems: ProblemList) -> tuple[Section, ...]:
-    """Cuts the body into sections. `first_line` is the 0-based line of `lines[0]` in the text.
+def parse_body(
+    lines: Sequence[str],
+    first_line: int,
+    problems: ProblemList,
+    before: Mapping[SectionText, Section] | None = None,
+) -> tuple[tuple[Section, ...], dict[SectionText, Section]]:
+    """Cuts the body into sections, and tells those without problems by their text, too.
 
-    After a mistake in a fence the lines below it still become a section, of the kind that was probably meant.
+    `first_line` is the 0-based line of `lines[0]` in the text. What stands in `before` (of another parse) is not
+    read again. After a mistake in a fence the lines below it still become a section, of the kind that was
+    probably meant.
     """
-    return _Tokenizer(lines, first_line, problems).parse()
+    tokenizer = _Tokenizer(lines, first_line, problems, before or {})
+    return tokenizer.parse(), tokenizer.sound
 
 
 class _Tokenizer:
-    def __init__(self, lines: Sequence[str], first_line: int, problems: ProblemList) -> None:
+    def __init__(
+        self,
+        lines: Sequence[str],
+        first_line: int,
+        problems: ProblemList,
+        before: Mapping[SectionText, Section],
+    ) -> None:
         # One line end after the frontmatter and one at the end of the text belong to no section.
         start, stop = 0, len(lines)
         if stop > 1 and not lines[0]:
@@ -62,13 +76,19 @@ class _Tokenizer:
         self._first_line = first_line + start
         self._problems = problems
         self._sections: list[Section] = []
+        self._plain: dict[str, tuple[SectionKind, str | None]] = {}  # fences in order, which most documents repeat
+        self._before = before
+        self.sound: dict[SectionText, Section] = {}
 
     def parse(self) -> tuple[Section, ...]:
         block = _Block("prose", -1, 0, None, {})
         code = -1  # the line that opened the code block
-        for number, line in enumerate(self._lines):
-            if not line:
-                continue
+        # Few lines can be more than text: those are looked at one by one.
+        candidates = [
+            number for number, line in enumerate(self._lines) if ":" in line or line[:3] == _CODE or "：" in line
+        ]
+        for number in candidates:
+            line = self._lines[number]
             if line.startswith(_CODE):
                 code = number if code < 0 else -1
             elif code >= 0:
@@ -76,7 +96,7 @@ class _Tokenizer:
             elif line.startswith("::") and line.endswith("::") and (opened := self._fence(number, line)):
                 self._close(block, number)
                 block = opened
-            elif ":" in line or "：" in line:
+            elif line.lstrip(LEAD)[:1] in (":", "："):
                 self._check_lookalike(number, line)
         if code >= 0:
             self._unclosed_code(code, block)
@@ -87,6 +107,8 @@ class _Tokenizer:
 
     def _fence(self, number: int, line: str) -> _Block | None:
         """The block that a line opens, or None when it is no fence."""
+        if (known := self._plain.get(line)) is not None:
+            return _Block(known[0], number, number + 1, known[1], {})
         if match := ATTRIBUTE_FENCE.fullmatch(line):
             return self._attribute_fence(number, match)
         if match := FENCE.fullmatch(line):
@@ -116,6 +138,8 @@ class _Tokenizer:
             self._fault(block, "bad-adapter-name", message)
         else:
             block.adapter = name or None
+        if block.sound:
+            self._plain[self._lines[number]] = (block.kind, block.adapter)
         return block
 
     def _unknown(self, word: str, meant: str) -> str:
@@ -202,7 +226,26 @@ class _Tokenizer:
     # --- sections ---
 
     def _close(self, block: _Block, stop: int) -> None:
-        """Makes a section of `block`, whose content ends before line `stop`."""
+        """Makes a section of `block`, whose content ends before line `stop`, or takes it over."""
+        fence = self._lines[block.fence] if block.fence >= 0 else None
+        text = (fence, stop - block.start, "\n".join(self._lines[block.start : stop]))
+        section = self._before.get(text) if block.sound else None
+        if section is not None:
+            moved = self._first_line + (block.start if block.fence < 0 else block.fence) + 1 - section.start_line
+            section = section.moved(moved) if moved else section
+        else:
+            found = self._problems.count
+            section = self._section(block, stop)
+            if section is None:
+                return
+            if not block.sound or self._problems.full or self._problems.count > found:
+                self._sections.append(section)
+                return
+        self.sound[text] = section
+        self._sections.append(section)
+
+    def _section(self, block: _Block, stop: int) -> Section | None:
+        """The section of `block`; None for prose without text."""
         before = self._problems.errors
         fence = None
         start = block.start
@@ -214,7 +257,7 @@ class _Tokenizer:
             block.fields |= fields
         content = "\n".join(self._lines[start:stop])
         if block.kind == "prose" and not content.strip():
-            return
+            return None
         first = self._first_line + (block.start if block.fence < 0 else block.fence)
         last = stop - 1
         end = Position(self._first_line + last, len(self._lines[last]))
@@ -227,18 +270,16 @@ class _Tokenizer:
                 lessons = exchange_lessons(exchanges)
             elif block.kind == "prose":
                 lessons = prose_lessons(content)
-        self._sections.append(
-            Section(
-                kind=block.kind,
-                content=content,
-                start_line=first + 1,
-                section_id=section_id(block.kind, content, block.fields.get("media_path")),
-                range=Range(Position(first, 0), end),
-                adapter=block.adapter,
-                exchanges=exchanges,
-                lessons=lessons,
-                **block.fields,
-            )
+        return Section(
+            kind=block.kind,
+            content=content,
+            start_line=first + 1,
+            section_id=section_id(block.kind, content, block.fields.get("media_path")),
+            range=Range(Position(first, 0), end),
+            adapter=block.adapter,
+            exchanges=exchanges,
+            lessons=lessons,
+            **block.fields,
         )
 
 

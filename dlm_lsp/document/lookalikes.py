@@ -6,7 +6,9 @@ import re
 
 _KINDS = r"prose|instruction|preference|image|audio"
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
-_LEAD = rf"[\s{_INVISIBLE}]*"
+LEAD = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + _INVISIBLE
+"""What may stand before something that was meant as a fence."""
+_LEAD = rf"[{LEAD}]*"
 _EXACT = re.compile(
     rf'(?P<lead>{_LEAD})(?P<fence>::(?:{_KINDS})(?:#[a-z][a-z0-9_]*|(?:\s+[a-z][a-z0-9_]*="[^"]*")+\s*)?::)'
     rf"(?P<tail>{_LEAD})"

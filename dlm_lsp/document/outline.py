@@ -94,9 +94,10 @@ def _first_value(children: Sequence[Node]) -> str:
 def _section(section: Section, lines: Sequence[str]) -> Node:
     first = section.range.start.line
     fenced = lines[first].startswith("::")
-    # An empty content has no line of its own; its section ends with the fence or the markers.
-    count = section.content.count("\n") + 1 if section.content else 0
-    content = section.range.end.line - count + 1
+    end = section.range.end.line
+    # An empty content is one blank line or none at all: its section then ends with the fence or the markers.
+    blank = end > first and not lines[end]
+    content = end - section.content.count("\n") + (not section.content and not blank)
     selection = _line(lines, first) if fenced else Range(section.range.start, _line(lines, first).end)
     children: list[Node] = []
     if fenced and first + 1 < content:

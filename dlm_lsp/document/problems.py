@@ -135,6 +135,11 @@ class ProblemList:
         self.errors = 0
 
     @property
+    def count(self) -> int:
+        """How many problems were found, told or not."""
+        return len(self._problems) + self._left_out
+
+    @property
     def full(self) -> bool:
         """Whether further problems are only counted, so that their messages need no effort."""
         return len(self._problems) >= MAX_PROBLEMS

@@ -7,7 +7,7 @@ from itertools import pairwise, zip_longest
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlm_lsp.document import LineIndex, Position, Range, parse
@@ -182,6 +182,7 @@ def test_every_real_text_has_a_sound_structure(text: str) -> None:
 
 @calm
 @given(BODIES)
+@example("::instruction::\n\n")
 def test_any_body_has_a_sound_structure(body: str) -> None:
     check(HEAD + body)
 
