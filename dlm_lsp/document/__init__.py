@@ -7,6 +7,7 @@ from dlm_lsp.document.keys import KeyInfo, describe_key, keys_at
 from dlm_lsp.document.model import (
     Document,
     Exchange,
+    Fix,
     KeyPath,
     KeyPlace,
     Lesson,
@@ -30,6 +31,7 @@ __all__ = [
     "Document",
     "Exchange",
     "Family",
+    "Fix",
     "Frontmatter",
     "KeyInfo",
     "KeyPath",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from dlm_lsp.document.exchanges import parse_exchanges
 from dlm_lsp.document.identity import exchange_lessons, prose_lessons, section_id
-from dlm_lsp.document.lookalikes import explain_lookalike
+from dlm_lsp.document.lookalikes import LEAD, explain_lookalike
 from dlm_lsp.document.markers import lift_markers
-from dlm_lsp.document.model import Exchange, Lesson, Position, Range, Related, Section, SectionKind
+from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Range, Related, Section, SectionKind, SectionText
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.text import span
@@ -21,7 +21,7 @@ KINDS: tuple[SectionKind, ...] = get_args(SectionKind)
 
 FENCE = re.compile(r"::([A-Za-z0-9_#-]+)::")
 ATTRIBUTE_FENCE = re.compile(r'::(?P<kind>[a-z][a-z0-9_]*)(?P<attributes>(?:\s+[a-z][a-z0-9_]*="[^"\n]*")+)\s*::')
-_ATTRIBUTE = re.compile(r'\s+([a-z][a-z0-9_]*)="([^"\n]*)"')
+ATTRIBUTE = re.compile(r'\s+([a-z][a-z0-9_]*)="([^"\n]*)"')
 _CODE = "```"
 
 _MEDIA_ATTRIBUTES = {"image": ("path", "alt"), "audio": ("path", "transcript")}
@@ -42,16 +42,30 @@ class _Block:
     sound: bool = True  # whether its fence was in order
 
 
-def parse_body(lines: Sequence[str], first_line: int, problems: ProblemList) -> tuple[Section, ...]:
-    """Cuts the body into sections. `first_line` is the 0-based line of `lines[0]` in the text.
+def parse_body(
+    lines: Sequence[str],
+    first_line: int,
+    problems: ProblemList,
+    before: Mapping[SectionText, Section] | None = None,
+) -> tuple[tuple[Section, ...], dict[SectionText, Section]]:
+    """Cuts the body into sections, and tells those without problems by their text, too.
 
-    After a mistake in a fence the lines below it still become a section, of the kind that was probably meant.
+    `first_line` is the 0-based line of `lines[0]` in the text. What stands in `before` (of another parse) is not
+    read again. After a mistake in a fence the lines below it still become a section, of the kind that was
+    probably meant.
     """
-    return _Tokenizer(lines, first_line, problems).parse()
+    tokenizer = _Tokenizer(lines, first_line, problems, before or {})
+    return tokenizer.parse(), tokenizer.sound
 
 
 class _Tokenizer:
-    def __init__(self, lines: Sequence[str], first_line: int, problems: ProblemList) -> None:
+    def __init__(
+        self,
+        lines: Sequence[str],
+        first_line: int,
+        problems: ProblemList,
+        before: Mapping[SectionText, Section],
+    ) -> None:
         # One line end after the frontmatter and one at the end of the text belong to no section.
         start, stop = 0, len(lines)
         if stop > 1 and not lines[0]:
@@ -62,13 +76,19 @@ class _Tokenizer:
         self._first_line = first_line + start
         self._problems = problems
         self._sections: list[Section] = []
+        self._plain: dict[str, tuple[SectionKind, str | None]] = {}  # fences in order, which most documents repeat
+        self._before = before
+        self.sound: dict[SectionText, Section] = {}
 
     def parse(self) -> tuple[Section, ...]:
         block = _Block("prose", -1, 0, None, {})
         code = -1  # the line that opened the code block
-        for number, line in enumerate(self._lines):
-            if not line:
-                continue
+        # Few lines can be more than text: those are looked at one by one.
+        candidates = [
+            number for number, line in enumerate(self._lines) if ":" in line or line[:3] == _CODE or "：" in line
+        ]
+        for number in candidates:
+            line = self._lines[number]
             if line.startswith(_CODE):
                 code = number if code < 0 else -1
             elif code >= 0:
@@ -76,7 +96,7 @@ class _Tokenizer:
             elif line.startswith("::") and line.endswith("::") and (opened := self._fence(number, line)):
                 self._close(block, number)
                 block = opened
-            elif ":" in line or "：" in line:
+            elif line.lstrip(LEAD)[:1] in (":", "："):
                 self._check_lookalike(number, line)
         if code >= 0:
             self._unclosed_code(code, block)
@@ -87,6 +107,8 @@ class _Tokenizer:
 
     def _fence(self, number: int, line: str) -> _Block | None:
         """The block that a line opens, or None when it is no fence."""
+        if (known := self._plain.get(line)) is not None:
+            return _Block(known[0], number, number + 1, known[1], {})
         if match := ATTRIBUTE_FENCE.fullmatch(line):
             return self._attribute_fence(number, match)
         if match := FENCE.fullmatch(line):
@@ -101,24 +123,28 @@ class _Tokenizer:
             self._fault(block, "bad-adapter-name", message)
         if word not in KINDS:
             block.kind = self._guess(word)
-            self._fault(block, "unknown-fence", self._unknown(word, block.kind, name))
+            meant = f"::{block.kind}{f'#{name}' if name else ''}::"
+            likely = block.kind not in _MEDIA_REQUIRED and (block.kind != "prose" or word.lower() == "prose")
+            message = self._unknown(word, meant if likely or block.kind != "prose" else "")
+            self._fault(block, "unknown-fence", message, becomes=meant if likely else None)
             return block
         block.kind = word
         if word in _MEDIA_REQUIRED:
             message = f"`::{_short(token)}::` needs attributes: write `{_example(word)}`."
-            self._fault(block, "attributes-required", message)
+            self._fault(block, "attributes-required", message, becomes=_example(word, blank=True))
         elif name and not ADAPTER_NAME.fullmatch(name):
             rule = "a lower-case letter, then at most 31 of a-z, 0-9 and _"
             message = f"`{_short(name)}` is no adapter name: write {rule}."
             self._fault(block, "bad-adapter-name", message)
         else:
             block.adapter = name or None
+        if block.sound:
+            self._plain[self._lines[number]] = (block.kind, block.adapter)
         return block
 
-    def _unknown(self, word: str, guess: SectionKind, name: str) -> str:
+    def _unknown(self, word: str, meant: str) -> str:
         known = ", ".join(f"`{kind}`" for kind in KINDS)
-        suffix = f"#{name}" if name else ""
-        meant = f" Did you mean `::{guess}{suffix}::`?" if guess != "prose" or word.lower() == guess else ""
+        meant = f" Did you mean `{meant}`?" if meant else ""
         escape = "To write such a line as text, put it into a code block."
         return f"`{_short(word)}` is no section type; there are {known}.{meant} {escape}"
 
@@ -142,7 +168,7 @@ class _Tokenizer:
             message = f"`::{word}::` takes no attributes: remove them."
             self._fault(block, "bad-attribute", message)
             return block
-        for attribute in _ATTRIBUTE.finditer(match.string, *match.span("attributes")):
+        for attribute in ATTRIBUTE.finditer(match.string, *match.span("attributes")):
             name, value = attribute.groups()
             problem, at = "", 1
             if name not in allowed:
@@ -164,11 +190,21 @@ class _Tokenizer:
             self._fault(block, "bad-attribute", message)
         return block
 
-    def _fault(self, block: _Block, code: str, message: str, columns: tuple[int, int] | None = None) -> None:
-        """Notes a problem in a block's fence, at `columns` or the whole of it."""
+    def _fault(
+        self,
+        block: _Block,
+        code: str,
+        message: str,
+        columns: tuple[int, int] | None = None,
+        *,
+        becomes: str | None = None,
+    ) -> None:
+        """Notes a problem in a block's fence, at `columns` or the whole of it, which should be `becomes`."""
         block.sound = False
-        columns = columns or (0, len(self._lines[block.fence]))
-        self._problems.add(code, span(self._first_line + block.fence, *columns), message)
+        whole = (0, len(self._lines[block.fence]))
+        line = self._first_line + block.fence
+        fixes = (Fix(f"Change to `{becomes}`", span(line, *whole), becomes),) if becomes is not None else ()
+        self._problems.add(code, span(line, *(columns or whole)), message, fixes=fixes)
 
     def _unclosed_code(self, number: int, block: _Block) -> None:
         line = self._lines[number]
@@ -182,13 +218,34 @@ class _Tokenizer:
 
     def _check_lookalike(self, number: int, line: str) -> None:
         if not self._problems.full and (found := explain_lookalike(line)):
-            start, end, message = found
-            self._problems.add("not-a-fence", span(self._first_line + number, start, end), message)
+            start, end, message, fence = found
+            whole = span(self._first_line + number, 0, len(line))
+            fixes = (Fix(f"Change to `{fence}`", whole, fence),) if fence is not None else ()
+            self._problems.add("not-a-fence", span(self._first_line + number, start, end), message, fixes=fixes)
 
     # --- sections ---
 
     def _close(self, block: _Block, stop: int) -> None:
-        """Makes a section of `block`, whose content ends before line `stop`."""
+        """Makes a section of `block`, whose content ends before line `stop`, or takes it over."""
+        fence = self._lines[block.fence] if block.fence >= 0 else None
+        text = (fence, stop - block.start, "\n".join(self._lines[block.start : stop]))
+        section = self._before.get(text) if block.sound else None
+        if section is not None:
+            moved = self._first_line + (block.start if block.fence < 0 else block.fence) + 1 - section.start_line
+            section = section.moved(moved) if moved else section
+        else:
+            found = self._problems.count
+            section = self._section(block, stop)
+            if section is None:
+                return
+            if not block.sound or self._problems.full or self._problems.count > found:
+                self._sections.append(section)
+                return
+        self.sound[text] = section
+        self._sections.append(section)
+
+    def _section(self, block: _Block, stop: int) -> Section | None:
+        """The section of `block`; None for prose without text."""
         before = self._problems.errors
         fence = None
         start = block.start
@@ -200,7 +257,7 @@ class _Tokenizer:
             block.fields |= fields
         content = "\n".join(self._lines[start:stop])
         if block.kind == "prose" and not content.strip():
-            return
+            return None
         first = self._first_line + (block.start if block.fence < 0 else block.fence)
         last = stop - 1
         end = Position(self._first_line + last, len(self._lines[last]))
@@ -213,18 +270,16 @@ class _Tokenizer:
                 lessons = exchange_lessons(exchanges)
             elif block.kind == "prose":
                 lessons = prose_lessons(content)
-        self._sections.append(
-            Section(
-                kind=block.kind,
-                content=content,
-                start_line=first + 1,
-                section_id=section_id(block.kind, content, block.fields.get("media_path")),
-                range=Range(Position(first, 0), end),
-                adapter=block.adapter,
-                exchanges=exchanges,
-                lessons=lessons,
-                **block.fields,
-            )
+        return Section(
+            kind=block.kind,
+            content=content,
+            start_line=first + 1,
+            section_id=section_id(block.kind, content, block.fields.get("media_path")),
+            range=Range(Position(first, 0), end),
+            adapter=block.adapter,
+            exchanges=exchanges,
+            lessons=lessons,
+            **block.fields,
         )
 
 
@@ -232,6 +287,7 @@ def _short(word: str) -> str:
     return word if len(word) <= 40 else f"{word[:40]}…"
 
 
-def _example(kind: str) -> str:
-    attributes = " ".join(f'{name}="…"' for name in _MEDIA_REQUIRED[kind])
+def _example(kind: str, *, blank: bool = False) -> str:
+    """A fence with all the attributes it needs; with `blank`, their values are to be written."""
+    attributes = " ".join(f'{name}="{"" if blank else "…"}"' for name in _MEDIA_REQUIRED[kind])
     return f"::{kind} {attributes}::"

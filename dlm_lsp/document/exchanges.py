@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dlm_lsp.document.model import Exchange, Position, Range, Related
+from dlm_lsp.document.model import Exchange, Fix, Position, Range, Related, SectionKind
 from dlm_lsp.document.problems import ProblemList
 
 _ORDER = {"instruction": ("### Q", "### A"), "preference": ("### Prompt", "### Chosen", "### Rejected")}
@@ -53,6 +53,13 @@ def parse_exchanges(
     record.
     """
     return _Parser(kind, content, first_line, fence, problems).parse()
+
+
+def header_name(kind: SectionKind, text: str) -> str | None:
+    """The header that `text`, a line without the blanks around it, is in a section of this kind; None for none."""
+    if kind == "instruction" and text == _PROBE:
+        return _ORDER[kind][0]
+    return text if text in _ORDER.get(kind, ()) else None
 
 
 class _Parser:
@@ -117,14 +124,20 @@ class _Parser:
             if "#" not in line:
                 continue
             text = line.strip()
-            if text in self._order:
-                headers.append(_Header(number, text))
-            elif text == _PROBE and self._kind == "instruction":
-                headers.append(_Header(number, self._order[0], probe=True))
+            if name := header_name(self._kind, text):
+                headers.append(_Header(number, name, probe=text == _PROBE))
             elif headers and not self._problems.full and self._is_almost_header(text):
                 message = f"`{text}` is no header but ordinary text: headers are {self._headers_text()}."
-                self._problems.add("not-a-header", self._line_range(number), message)
+                place = self._line_range(number)
+                self._problems.add("not-a-header", place, message, fixes=self._meant(text, place))
         return headers
+
+    def _meant(self, text: str, place: Range) -> tuple[Fix, ...]:
+        """The header that a line resembles: the one that begins with the same letter."""
+        letter = text.lstrip("# \t")[:1].upper()
+        name = next(name for name in self._order if name.lstrip("# ")[0] == letter)
+        name = _PROBE if "!" in text else name
+        return (Fix(f"Change to `{name}`", place, name),)
 
     def _is_almost_header(self, text: str) -> bool:
         return len(text) <= 80 and _ALMOST[self._kind].fullmatch(text) is not None

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from dlm_lsp.document.keys import describe_key, keys_at
 from dlm_lsp.document.migrations import migrate
-from dlm_lsp.document.model import KeyPath, KeyPlace, Position, Range, Related
+from dlm_lsp.document.model import Fix, KeyPath, KeyPlace, Position, Range, Related
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.schema import SCHEMA_VERSION, Frontmatter
 from dlm_lsp.document.text import LineIndex, span
@@ -205,16 +205,23 @@ class _Reader:
         info = describe_key(path)
         place = self._key_range(parent) if parent else self._opener
         what = f" {info.meaning}" if info else ""
-        self._problems.add("missing-key", place, f"`{_dotted(path)}` is missing: add it.{what}")
+        fixes = []
+        if path == ("base_model",):
+            below = Position(self._opener.end.line + 1, 0)
+            fixes.append(Fix("Use the built-in base", Range(below, below), "base_model: builtin:tiny\n"))
+        self._problems.add("missing-key", place, f"`{_dotted(path)}` is missing: add it.{what}", fixes=fixes)
 
     def _unknown(self, path: KeyPath) -> None:
         names = keys_at(path[:-1])
         where = f"in `{_dotted(path[:-1])}`" if path[:-1] else "at the top level"
-        advice = self._nearest(str(path[-1]), names)
+        near = self._nearest(str(path[-1]), names)
+        advice = _meant(near)
         if not advice and len(path) > 1 and path[-1] in keys_at(()):
             advice = " It belongs to the top level: indent it less."
         advice = advice or f" Known keys here: {', '.join(names)}."
-        self._problems.add("unknown-key", self._key_range(path), f"There is no key `{path[-1]}` {where}.{advice}")
+        place = self._key_range(path)
+        message = f"There is no key `{path[-1]}` {where}.{advice}"
+        self._problems.add("unknown-key", place, message, fixes=_changes(near, place))
 
     def _conflict(self, path: KeyPath, sentence: str, *, is_value: bool) -> None:
         place = self._value_range(path) if is_value else self._key_range(path)
@@ -225,15 +232,16 @@ class _Reader:
         info = describe_key(path)
         expected = info.expected if info else "another value"
         shown = self._shown(path)
-        advice = self._nearest(shown.strip("`'\""), info.allowed) if info else ""
-        message = f"`{_dotted(path)}` can't be {shown}: expected {expected}.{advice}"
-        self._problems.add("bad-value", self._value_range(path), message)
+        near = self._nearest(shown.strip("`'\""), info.allowed) if info else None
+        message = f"`{_dotted(path)}` can't be {shown}: expected {expected}.{_meant(near)}"
+        place = self._value_range(path)
+        self._problems.add("bad-value", place, message, fixes=_changes(near, place))
 
-    def _nearest(self, word: str, words: Sequence[str]) -> str:
+    def _nearest(self, word: str, words: Sequence[str]) -> str | None:
         if self._problems.full or len(word) > 64:
-            return ""
+            return None
         found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-        return f" Did you mean `{found[0]}`?" if found else ""
+        return found[0] if found else None
 
     # --- places ---
 
@@ -271,6 +279,14 @@ class _Reader:
     def _line_end(self, offset: int) -> int:
         end = self._text.find("\n", offset)
         return len(self._text) if end < 0 else end
+
+
+def _meant(near: str | None) -> str:
+    return f" Did you mean `{near}`?" if near is not None else ""
+
+
+def _changes(near: str | None, place: Range) -> tuple[Fix, ...]:
+    return (Fix(f"Change to `{near}`", place, near),) if near is not None else ()
 
 
 def _dotted(path: KeyPath) -> str:

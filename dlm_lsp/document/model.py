@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from dlm_lsp.document.schema import Frontmatter
 
 SectionKind = Literal["prose", "instruction", "preference", "image", "audio"]
 KeyPath = tuple[str | int, ...]
+SectionText = tuple[str | None, int, str]
+"""All that a section follows from, but for its place: its fence's line, how many lines are below it, and those."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in the text as the editor holds it: 0-based line, 0-based column in Unicode code points.
 
     Lines end at LF, CRLF or CR, as in the Language Server Protocol; nothing else ends a line.
@@ -25,8 +26,7 @@ class Position:
     column: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Range:
+class Range(NamedTuple):
     """Half open: `end` is the first place that no longer belongs to it."""
 
     start: Position
@@ -51,14 +51,27 @@ class Related:
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that certainly mends a problem: `text` in place of `range`. The title says what it does."""
+
+    title: str
+    range: Range
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a document: a stable code, a sentence that says what to do, and its exact place."""
+    """One thing wrong with a document: a stable code, a sentence that says what to do, and its exact place.
+
+    `fixes` are alternatives, the likeliest first.
+    """
 
     code: str
     severity: Severity
     message: str
     range: Range
     related: tuple[Related, ...] = ()
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,20 @@ class Section:
     media_alt: str | None = None
     media_transcript: str | None = None
 
+    def moved(self, lines: int) -> Section:
+        """The same section, so many lines further down."""
+        return replace(
+            self,
+            start_line=self.start_line + lines,
+            range=_moved(self.range, lines),
+            exchanges=tuple(replace(each, range=_moved(each.range, lines)) for each in self.exchanges),
+        )
+
+
+def _moved(place: Range, lines: int) -> Range:
+    (start, left), (end, right) = place
+    return Range(Position(start + lines, left), Position(end + lines, right))
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
@@ -138,7 +165,8 @@ class Document:
     """What a `.dlm` text says, and everything that is wrong with it.
 
     `text` has no byte order mark and LF line ends. `frontmatter` is None when it could not be validated; the
-    sections are there all the same. `keys` maps each frontmatter key path to its place.
+    sections are there all the same. `keys` maps each frontmatter key path to its place. `sound` holds the
+    sections without problems by their text, for the next parse of an edited text.
     """
 
     text: str
@@ -147,6 +175,7 @@ class Document:
     problems: tuple[Problem, ...]
     keys: Mapping[KeyPath, KeyPlace] = field(default_factory=dict)
     frontmatter_range: Range | None = None
+    sound: Mapping[SectionText, Section] = field(default_factory=dict, compare=False, repr=False)
 
     def key_place(self, path: KeyPath) -> KeyPlace | None:
         """Where the key stands, or its nearest parent that is written; None when none of them is."""

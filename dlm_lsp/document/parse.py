@@ -6,15 +6,18 @@ import re
 
 from dlm_lsp.document import frontmatter
 from dlm_lsp.document.body import parse_body
-from dlm_lsp.document.model import Document, Position, Range, Related, Section
+from dlm_lsp.document.model import Document, Fix, Position, Range, Related, Section, SectionText
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def parse(text: str | bytes) -> Document:
+def parse(text: str | bytes, before: Document | None = None) -> Document:
     """What a `.dlm` text says, and all that is wrong with it. Never raises, and takes linear time.
+
+    The outcome does not depend on `before`, another state of the document: what is the same in both is taken
+    over from it, so that a keystroke costs a fraction of the whole.
 
     Positions are those of the text as given: line ends may be LF, CRLF or CR, and a byte order mark is a
     column of the first line. Bytes must be UTF-8; otherwise the one problem names the first bad byte.
@@ -36,12 +39,13 @@ def parse(text: str | bytes) -> Document:
         return Document(plain, None, (), problems.finish())
     head = frontmatter.FrontmatterText()
     sections: tuple[Section, ...] = ()
+    sound: dict[SectionText, Section] = {}
     if parts.body is not None:
         head = frontmatter.read(lines[1 : parts.body - 1], parts.opener, problems)
-        sections = parse_body(lines[parts.body :], parts.body, problems)
+        sections, sound = parse_body(lines[parts.body :], parts.body, problems, before.sound if before else None)
         _check_duplicates(sections, problems)
     place = Range(parts.opener.start, parts.end)
-    return Document(plain, head.frontmatter, sections, problems.finish(), head.keys, place)
+    return Document(plain, head.frontmatter, sections, problems.finish(), head.keys, place, sound)
 
 
 def _undecodable(raw: bytes, error: UnicodeDecodeError, problems: ProblemList) -> Document:
@@ -71,6 +75,7 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
     for section in sections:
         is_prose = section.kind == "prose"
         places = [section.range] if is_prose else [exchange.range for exchange in section.exchanges]
+        only = len(places) == 1
         for lesson, place in zip(section.lessons, places, strict=False):
             if lesson.identity not in first:
                 first[lesson.identity] = place
@@ -80,4 +85,7 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
             what = "exchange" if lesson.kind == "exchange" else "text"
             message = f"The same {what} stands in the document already, and is learned once: remove one."
             related = [Related("The first one is here.", first[lesson.identity])]
-            problems.add("duplicate-lesson", place, message, related)
+            # Without its only exchange a section would be empty.
+            lines = section.range if only else place
+            whole = Range(Position(lines.start.line, 0), Position(lines.end.line + 1, 0))
+            problems.add("duplicate-lesson", place, message, related, [Fix(f"Remove this {what}", whole, "")])

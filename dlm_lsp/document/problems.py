@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dlm_lsp.document.model import Position, Problem, Range, Related, Severity
+from dlm_lsp.document.model import Fix, Position, Problem, Range, Related, Severity
 
 MAX_PROBLEMS = 1_000
 """How many problems of one document are told; more would help nobody and cost memory without bound."""
@@ -135,6 +135,11 @@ class ProblemList:
         self.errors = 0
 
     @property
+    def count(self) -> int:
+        """How many problems were found, told or not."""
+        return len(self._problems) + self._left_out
+
+    @property
     def full(self) -> bool:
         """Whether further problems are only counted, so that their messages need no effort."""
         return len(self._problems) >= MAX_PROBLEMS
@@ -149,13 +154,20 @@ class ProblemList:
         self._left_out_errors += is_error
         return True
 
-    def add(self, code: str, place: Range, message: str, related: Iterable[Related] = ()) -> None:
+    def add(
+        self,
+        code: str,
+        place: Range,
+        message: str,
+        related: Iterable[Related] = (),
+        fixes: Iterable[Fix] = (),
+    ) -> None:
         """Adds one problem with the severity that the catalogue gives its code."""
         if self.skip(code):
             return
         severity = CATALOGUE[code].severity
         self.errors += severity is Severity.ERROR
-        self._problems.append(Problem(code, severity, message, place, tuple(related)))
+        self._problems.append(Problem(code, severity, message, place, tuple(related), tuple(fixes)))
 
     def finish(self) -> tuple[Problem, ...]:
         """All problems in the order of their places."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dlm_lsp.document import Document, Frontmatter, KeyPath, Position, Problem, Range, Severity
+from dlm_lsp.document import Document, Fix, Frontmatter, KeyPath, Position, Problem, Range, Severity
 from dlm_lsp.training.bases import check_reference
 from dlm_lsp.training.protocol import AdapterShape, BaseRequest, TrainingSettings
 
@@ -81,7 +81,8 @@ def with_base_refusal(document: Document, path: Path) -> Document:
         return document
     place = document.keys.get(("base_model",))
     where = place.value if place else _place(document, ("base_model",))
-    problem = Problem(code=refusal.code, severity=Severity.ERROR, message=str(refusal), range=where)
+    fixes = tuple(Fix(f"Change to `{base}`", where, base) for base in refusal.suggestions) if place else ()
+    problem = Problem(refusal.code, Severity.ERROR, str(refusal), where, fixes=fixes)
     return replace(document, problems=(*document.problems, problem))
 
 

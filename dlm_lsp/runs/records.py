@@ -149,7 +149,7 @@ class Records:
             record.status = replace(record.status, note=f"{record.path.name} cannot be read: {reason}")
             self.refresh(record)
             return None
-        record.document = read(content, record.path if self.trusted else None)
+        record.document = read(content, record.path if self.trusted else None, record.document)
         return record.document
 
     def store(self, record: Record, document: Document | None = None) -> Store | None:

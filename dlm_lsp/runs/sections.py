@@ -24,9 +24,8 @@ def section_statuses(
 ) -> tuple[SectionStatus, ...]:
     """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on."""
     anchors = {entry.anchor for entry in ledger.lessons.values()}
-    return tuple(
-        _status(section, ledger, anchors, frozenset(queued), frozenset(learning)) for section in document.sections
-    )
+    waiting, going_on = frozenset(queued), frozenset(learning)
+    return tuple(_status(section, ledger, anchors, waiting, going_on) for section in document.sections)
 
 
 def _status(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from lsprotocol import types
@@ -17,9 +18,12 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.capabilities import ClientFeatures, features_of
 from dlm_lsp.server.commands import Command, Commands
+from dlm_lsp.server.completion import TRIGGERS
 from dlm_lsp.server.configuration import Configuration
 from dlm_lsp.server.convert import encoding_of
 from dlm_lsp.server.documents import Documents
+from dlm_lsp.server.highlighting import LEGEND
+from dlm_lsp.server.language import Language
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, STOP_DEADLINE, Lifecycle
 from dlm_lsp.server.notifications import Notifications
 from dlm_lsp.server.outbox import Outbox
@@ -71,6 +75,7 @@ class DlmServer(DlmLanguageServer):
         )
         self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
         self.views = Views(self.supervisor, self.documents, self.sync)
+        self.language = Language(self.supervisor, self.documents, self.sync)
         self.commands = Commands(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
@@ -136,6 +141,7 @@ def create_server(*, learner: Learners, clock: Clock | None = None) -> DlmServer
     _register_life(server)
     _register_texts(server)
     _register_views(server)
+    _register_language(server)
     _register_commands(server)
     return server
 
@@ -143,7 +149,7 @@ def create_server(*, learner: Learners, clock: Clock | None = None) -> DlmServer
 def _register_life(server: DlmServer) -> None:
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
-        server.declared = server.views.features = features_of(params.capabilities)
+        server.declared = server.views.features = server.language.features = features_of(params.capabilities)
         server.documents.encoding = encoding_of(server.workspace.position_encoding)
         server.supervisor.trust(trusted_at_start(params.initialization_options))
         server.supervisor.start(asyncio.get_running_loop())
@@ -232,11 +238,34 @@ def _register_views(server: DlmServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
-        return views.code_actions(params)
+        return [*server.language.fixes(params), *views.code_actions(params)]
 
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:
         return await views.wait_for_idle(params)
+
+
+def _register_language(server: DlmServer) -> None:
+    """Requests about the text itself; each of them is answered by `language` as it comes."""
+    answer = server.language
+    completion = types.CompletionOptions(trigger_characters=list(TRIGGERS), resolve_provider=True)
+    answers: tuple[tuple[str, Any, Callable[..., Any]], ...] = (
+        (types.TEXT_DOCUMENT_COMPLETION, completion, answer.complete),
+        (types.COMPLETION_ITEM_RESOLVE, None, answer.resolve),
+        (types.TEXT_DOCUMENT_DOCUMENT_SYMBOL, None, answer.symbols),
+        (types.TEXT_DOCUMENT_FOLDING_RANGE, None, answer.folds),
+        (types.TEXT_DOCUMENT_SELECTION_RANGE, None, answer.selections),
+        (types.TEXT_DOCUMENT_DOCUMENT_LINK, types.DocumentLinkOptions(), answer.links),
+        (types.TEXT_DOCUMENT_DEFINITION, None, answer.definition),
+        (types.TEXT_DOCUMENT_REFERENCES, None, answer.references),
+        (types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT, None, answer.highlights),
+        (types.TEXT_DOCUMENT_PREPARE_RENAME, None, answer.prepare_rename),
+        (types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True), answer.rename),
+        (types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, LEGEND, answer.semantic_tokens),
+        (types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE, LEGEND, answer.semantic_tokens),
+    )
+    for method, options, handler in answers:
+        server.feature(method, options)(partial(handler))  # pygls marks what it registers; a method takes no marks
 
 
 def _register_commands(server: DlmServer) -> None:

@@ -25,11 +25,17 @@ class ClientFeatures:
     server_status: bool = False
     training_status: bool = False
     training_progress: bool = False
+    symbol_trees: bool = False
+    fold_limit: int | None = None
+    snippets: bool = False
+    markdown_completion: bool = False
+    link_tooltips: bool = False
 
 
 def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
     """Reads them once, at initialize."""
     formats = get_capability(capabilities, "text_document.hover.content_format") or ()
+    documented = get_capability(capabilities, "text_document.completion.completion_item.documentation_format") or ()
     experimental = _table(capabilities.experimental)
     ours = _table(experimental.get("dlm"))
     return ClientFeatures(
@@ -51,6 +57,13 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         server_status=experimental.get("serverStatusNotification") is True,
         training_status=ours.get("trainingStatus") is True,
         training_progress=ours.get("trainingProgress") is True,
+        symbol_trees=bool(
+            get_capability(capabilities, "text_document.document_symbol.hierarchical_document_symbol_support")
+        ),
+        fold_limit=get_capability(capabilities, "text_document.folding_range.range_limit"),
+        markdown_completion=types.MarkupKind.Markdown in documented,
+        link_tooltips=bool(get_capability(capabilities, "text_document.document_link.tooltip_support")),
+        snippets=bool(get_capability(capabilities, "text_document.completion.completion_item.snippet_support")),
     )
 
 

@@ -104,6 +104,17 @@ def base_rows(base: BaseFacts) -> list[str]:
     return rows
 
 
+def key_rows(info: KeyInfo) -> list[str]:
+    """What a key means, what it takes, and its default."""
+    default = "required" if info.required else f"default `{info.default}`" if info.default else ""
+    return [info.meaning, " · ".join(fact for fact in (info.expected, default) if fact)]
+
+
+def dotted(path: KeyPath) -> str:
+    """Such as `training.sources[0].path`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
 def _rounded(parameters: int) -> str:
     for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
         if parameters >= size:
@@ -123,12 +134,7 @@ def _of_key(document: Document, status: DocumentStatus, place: Position, lookup:
     places = document.keys[found]
     whole = Range(places.key.start, max(places.key.end, places.value.end))
     info = lookup.key(found)
-    dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found).lstrip(".")
-    rows = [f"**`{dotted}`**"]
-    if info is not None:
-        rows.append(info.meaning)
-        default = "required" if info.required else f"default `{info.default}`" if info.default else ""
-        rows.append(" · ".join(fact for fact in (info.expected, default) if fact))
+    rows = [f"**`{dotted(found)}`**", *(key_rows(info) if info else ())]
     if found == ("base_model",) and status.base and (base := lookup.base(status.base)):
         rows.extend(base_rows(base))
     return Hover("  \n".join(rows), whole) if len(rows) > 1 else None

@@ -33,12 +33,12 @@ def actions(
     """Full retrain always, unlock for a locked store. `only` holds the kinds that the client asks for."""
     found = []
     locked = [each for each in diagnostics if each.code == "store-locked"]
-    if locked and _wanted(types.CodeActionKind.QuickFix, only):
+    if locked and wanted(types.CodeActionKind.QuickFix, only):
         found.append(_action(Command.UNLOCK, "Remove the lock of a dead process", uri, quick_fix_of=locked))
     reshaped = [each for each in diagnostics if each.code == "run-failed"]
-    if reshaped and _wanted(types.CodeActionKind.QuickFix, only):
+    if reshaped and wanted(types.CodeActionKind.QuickFix, only):
         found.append(_action(Command.TRAIN_NOW, "Train again", uri, quick_fix_of=reshaped))
-    if status.state is RunState.IDLE and _wanted(types.CodeActionKind.Source, only):
+    if status.state is RunState.IDLE and wanted(types.CodeActionKind.Source, only):
         found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))
     return found
 
@@ -69,7 +69,7 @@ def _command(command: Command, title: str, uri: str) -> types.Command:
     return types.Command(title=title, command=command.value, arguments=[{"uri": uri}])
 
 
-def _wanted(kind: types.CodeActionKind, only: Sequence[str] | None) -> bool:
+def wanted(kind: types.CodeActionKind, only: Sequence[str] | None) -> bool:
     """Kinds are hierarchical: asking for `source` includes `source.x`; asking for nothing includes all."""
     name = kind.value
     return only is None or any(name == each or name.startswith(f"{each}.") or each == "" for each in only)

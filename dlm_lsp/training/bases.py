@@ -294,7 +294,7 @@ def _locate_directory(reference: str, document_dir: Path) -> _Directory:
             return _Directory(directory, str(directory), f"The directory {reference}")
         is_file = directory.exists()
     except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, a home that cannot be found
-        raise _unknown(_not_known(reference)) from None
+        raise _not_known(reference) from None
     if is_file:
         raise _unknown(
             f"{reference} is a file: base_model must name a directory with config.json, model.safetensors and"
@@ -302,23 +302,25 @@ def _locate_directory(reference: str, document_dir: Path) -> _Directory:
         )
     if reference.startswith((".", "/", "~", "\\")) or Path(reference).is_absolute():
         raise _unknown(f"There is no directory {reference} (relative paths begin at the document's directory).")
-    raise _unknown(_not_known(reference))
+    raise _not_known(reference)
 
 
-def _not_known(reference: str) -> str:
+def _not_known(reference: str) -> LearnerError:
     """What to say of a name that is neither a key nor a directory: the likeliest right one."""
     if hub.is_repo(reference):
         key = next((entry.key for entry in registry().values() if entry.hf_id.lower() == reference.lower()), None)
         pinned = f" or its key {key}" if key else ""
-        return (
+        return _unknown(
             f"{reference} is not a directory beside the document. To use the model of the hub, write"
-            f" hf:{reference}{pinned} as base_model."
+            f" hf:{reference}{pinned} as base_model.",
+            (*((key,) if key else ()), f"hf:{reference}"),
         )
     near = difflib.get_close_matches(reference.lower(), (*registry(), BUILTIN), n=3, cutoff=0.55)
     suggestion = f"Did you mean {_either(near)}?" if near else f"Such as: {BUILTIN}, smollm2-135m, qwen2.5-0.5b."
-    return (
+    return _unknown(
         f"{reference} is neither a known base nor a directory beside the document. {suggestion}"
-        " A model of the hub is written hf:ORG/NAME."
+        " A model of the hub is written hf:ORG/NAME.",
+        tuple(near),
     )
 
 
@@ -339,5 +341,5 @@ def _untrainable(entry: RegistryEntry) -> LearnerError | None:
     )
 
 
-def _unknown(message: str) -> LearnerError:
-    return LearnerError(message, code="base-unknown", key="base_model")
+def _unknown(message: str, suggestions: tuple[str, ...] = ()) -> LearnerError:
+    return LearnerError(message, code="base-unknown", key="base_model", suggestions=suggestions)

@@ -22,10 +22,18 @@ LearnEnd = Literal["learned", "cap", "epochs"]
 class LearnerError(Exception):
     """Learning failed for a reason the author can act on; the message is one clear sentence (or two)."""
 
-    def __init__(self, message: str, *, code: str = "learning-failed", key: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "learning-failed",
+        key: str | None = None,
+        suggestions: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.key = key  # dotted frontmatter key that the message is about, such as "base_model"
+        self.suggestions = suggestions  # values for that key that were probably meant, the likeliest first
 
 
 class LearnerLostError(LearnerError):

@@ -160,3 +160,29 @@ def alias_bomb(levels: int) -> str:
 def test_hostile_texts_end_soon_and_say_something_bounded(text: str) -> None:
     document = parse(text)
     assert len(document.problems) <= 1_001
+
+
+@calm
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60), LINES | st.just("\n")), max_size=6), BODIES)
+def test_reading_an_edited_text_does_not_depend_on_what_was_read_before(
+    edits: list[tuple[int, int, str]], body: str
+) -> None:
+    text = HEAD + body
+    document = parse(text)
+    for start, length, insert in edits:
+        start = min(len(HEAD) + start, len(text))
+        text = text[:start] + insert + text[start + length :]
+        document = parse(text, document)
+        fresh = parse(text)
+        assert document == fresh
+        assert document.sound == fresh.sound
+
+
+def test_what_an_edit_left_alone_is_not_read_again() -> None:
+    body = "".join(f"::instruction::\n### Q\nq{number}\n### A\na\n" for number in range(3))
+    before = parse(HEAD + body)
+    after = parse(HEAD + body.replace("q1", "q1?"), before)
+    assert [after.sections[number] is before.sections[number] for number in range(3)] == [True, False, True]
+    moved = parse(HEAD + "text\n" + body, before)
+    assert [section.start_line for section in moved.sections] == [5, 6, 11, 16]
+    assert moved.sections[1].lessons[0] is before.sections[0].lessons[0]
