@@ -49,7 +49,7 @@ class _Read:
 
 
 class Language:
-    """What was read of a text is kept for the next request about it. An untrusted workspace's files are not looked at."""
+    """What was read of a text is kept for the next request. The files of an untrusted workspace are not looked at."""
 
     def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync) -> None:
         self._supervisor = supervisor

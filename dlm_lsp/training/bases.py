@@ -283,7 +283,7 @@ def _locate(reference: str, document_dir: Path | None, *, trainable_only: bool =
             raise refusal
         return _Remote(entry.hf_id, entry)
     if document_dir is None:
-        raise _unknown(_not_known(reference))
+        raise _not_known(reference)
     return _locate_directory(reference, document_dir)
 
 
