@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from dlm_lsp.document import Position, Range
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.store import path_text
 
@@ -26,6 +27,8 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Range | Position):
+        return _plain(value._asdict())
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Enum):

@@ -18,6 +18,7 @@ from tests.server.wire import Wire, frame, initialize, notification, request
 
 AFTER_EXIT = 1.5
 AFTER_SHUTDOWN = 0.6
+AFTER_END_OF_INPUT = 3.0
 
 
 def opened_and_saved(path: Path, answer: str = "A lesson.") -> list[dict[str, Any]]:

@@ -1,0 +1,245 @@
+"""The queue: per document at most one running and one waiting run, one run at a time on the worker.
+
+Lives on the event-loop thread. The worker gets frozen requests and answers with events, which come back through
+`call_soon_threadsafe`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+from dlm_lsp.document import Document
+from dlm_lsp.runs import events
+from dlm_lsp.runs.clock import Clock
+from dlm_lsp.runs.records import Pending, Record, Records, Running
+from dlm_lsp.runs.run import RunControl, RunRequest, execute
+from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.warmth import Learners, Warmth
+from dlm_lsp.runs.worker import Worker
+from dlm_lsp.training.protocol import RunKind, SessionInfo
+
+log = logging.getLogger(__name__)
+
+# How often a run that waits for another process' lock looks again, in seconds.
+_LOCK_POLL = 0.5
+# What the worker gets at the end to put its run away, once the learner that kept it is gone, in seconds.
+_AFTER_ABANDONING = 0.3
+
+
+class RunQueue:
+    """Owns the worker and what it is handed. `settings` hold for the next run that begins."""
+
+    def __init__(self, learners: Learners, settings: RunSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.worker = Worker()
+        self.records = Records(clock, settings.home, self._quiet)
+        self.warmth = Warmth(learners, settings, self.worker, clock, self._warmed)
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready: deque[Record] = deque()
+        self._active: Record | None = None
+        self._runs = itertools.count(1)
+        self.closing = False
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Starts the worker; `loop` is the running loop, which owns this queue from now on."""
+        self._loop = loop
+        self.warmth.loop = loop
+        self.worker.start()
+
+    def configure(self, settings: RunSettings) -> None:
+        self.settings = self.warmth.settings = settings
+
+    async def shutdown(self, deadline: float) -> bool:
+        """Cancels what waits, stops what runs at its next step, ends the worker; whether it was done in time."""
+        self.closing = True
+        self.warmth.make_way()
+        for record in self.records:
+            self.cancel(record)
+        self.worker.stop()
+        done = await asyncio.to_thread(self.worker.join, deadline)
+        if self.warmth.abandon() and not done:
+            done = await asyncio.to_thread(self.worker.join, _AFTER_ABANDONING)
+        await asyncio.sleep(0)  # the worker's last events
+        return done
+
+    def add(self, record: Record, kind: RunKind, document: Document, *, unfinished: bool = False) -> None:
+        """Makes `document` the waiting run; a stronger wish that was already waiting (full, unfinished) stays."""
+        waiting = record.pending
+        if waiting is not None:
+            waiting.document = document
+            waiting.kind = "full" if "full" in (kind, waiting.kind) else "cycle"
+            waiting.unfinished |= unfinished
+            self.records.refresh(record)
+            return
+        record.pending = Pending(next(self._runs), kind, document, unfinished)
+        if record.running is None:
+            self.records.tell(record, events.Queued, run=record.pending.run, kind=kind)
+        else:
+            self.records.refresh(record)
+
+    def _quiet(self, record: Record) -> None:
+        """The debounce is over: the waiting run may begin, unless the machine is to rest first."""
+        pending, rest = record.pending, record.rest_until - self._clock.monotonic()
+        # What the author asked for by command (`unfinished`) does not wait.
+        if pending is None or pending.unfinished or record.running is not None or rest <= 0:
+            self.make_ready(record)
+            return
+        detail = f"{self.settings.min_interval_seconds:g} s of rest between runs (dlm.minIntervalSeconds)"
+        if record.status.run is None or record.status.run.detail != detail:
+            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail)
+        record.debouncer.touch(rest, rest)
+
+    def make_ready(self, record: Record) -> None:
+        """The waiting run may begin as soon as the worker is free."""
+        record.forget_lock_timer()
+        if record.pending is not None and not record.pending.ready:
+            record.pending.ready = True
+            self._ready.append(record)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Hands the worker the next run, if it has none."""
+        if self._active is not None or not self._ready:
+            return
+        record = self._ready.popleft()
+        pending, record.pending = record.pending, None
+        assert pending is not None
+        store = self.records.store(record, pending.document)
+        assert store is not None, "a document without errors has an id"
+        self.warmth.make_way(record.path)
+        request = RunRequest(
+            run=pending.run,
+            kind=pending.kind,
+            path=record.path,
+            document=pending.document,
+            store=store,
+            max_steps=self.settings.max_steps,
+            keep_versions=self.settings.keep_versions,
+            unfinished=pending.unfinished,
+            lost=record.view.lost,
+        )
+        self._active = record
+        record.running = Running(request, threading.Event())
+        control = RunControl(request, record.running.stop, self._post, self._clock)
+        self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
+
+    def _post(self, event: events.Event) -> None:
+        """On the worker's thread: hands an event to the loop. A loop that is gone wants no more events."""
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._arrived, event)
+        except RuntimeError:
+            log.debug("the loop is closed; dropped %s", type(event).__name__)
+
+    def _arrived(self, event: events.Event) -> None:
+        record, running = self._active, self._active.running if self._active else None
+        if record is None or running is None or running.request.run != event.run:
+            log.error("an event of run %d arrived after its end: %s", event.run, type(event).__name__)
+            return
+        if isinstance(event, events.TERMINAL):
+            self._active = record.running = None
+            self.records.change(record, event)
+            self._after_run(record, running.request, event)
+            self._dispatch()
+        elif isinstance(event, events.Waiting):
+            self._active = record.running = None
+            self._wait_for_lock(record, running, event)
+            self._dispatch()
+        elif isinstance(event, events.SourcesRead):
+            self._sources_read(record, running, event)
+        else:
+            self.records.change(record, event)
+
+    def _sources_read(self, record: Record, running: Running, event: events.SourcesRead) -> None:
+        """Their problems join those of the text they were read for; a newer text waits for its own."""
+        record.sourced = event.lessons
+        document = record.document
+        if document is not None and document is running.request.document:
+            record.document = replace(document, problems=(*document.problems, *event.problems))
+        self.records.change(record, event)
+
+    def _wait_for_lock(self, record: Record, running: Running, event: events.Waiting) -> None:
+        """The run goes back to waiting, keeps its number, and looks again in a moment."""
+        request = running.request
+        if running.stop.is_set() or self.closing:
+            self.records.tell(record, events.Cancelled, run=request.run, version=record.status.version)
+            self._became_idle(record)
+            return
+        newer = record.pending
+        record.pending = Pending(request.run, request.kind, request.document, request.unfinished)
+        if newer is not None:
+            if newer.ready:
+                self._ready.remove(record)
+            record.pending.document = newer.document
+            record.pending.unfinished |= newer.unfinished
+            record.pending.kind = "full" if "full" in (newer.kind, request.kind) else "cycle"
+        lock = record.status.lock
+        if lock is None or (lock.pid, lock.since, lock.detail) != (event.pid, event.since, event.detail):
+            self.records.change(record, event)
+        record.lock_timer = self._clock.call_later(_LOCK_POLL, lambda: self.make_ready(record))
+
+    def _after_run(self, record: Record, request: RunRequest, event: events.Event) -> None:
+        """The session cools down from now on; a newer save that came meanwhile is queued visibly."""
+        if isinstance(event, events.Finished):
+            record.status = replace(record.status, warm=True)
+        if not isinstance(event, events.Skipped):  # whatever its end was, the learner may have loaded something
+            self.warmth.used(record.path, request.store.dlm_id)
+            record.rest_until = self._clock.monotonic() + self.settings.min_interval_seconds
+        if (pending := record.pending) is not None:
+            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind)
+            if pending.ready and not pending.unfinished and self.settings.min_interval_seconds:
+                pending.ready = False
+                self._ready.remove(record)
+                self._quiet(record)
+        self._became_idle(record)
+
+    # -- calling off
+
+    def cancel(self, record: Record) -> str:
+        """Calls off the waiting run and stops the running one at its next step; says what happens."""
+        if not record.busy:
+            return "nothing is running"
+        if record.pending is not None:
+            self.drop(record)
+        running = record.running
+        if running is None:
+            return "cancelled"
+        if not running.stop.is_set():
+            running.stop.set()
+            self.records.tell(record, events.Stopping, run=running.request.run)
+        return "stopping after this step"
+
+    def drop(self, record: Record) -> None:
+        """Calls off the waiting run, and says so unless another one goes on."""
+        pending, record.pending = record.pending, None
+        assert pending is not None
+        record.debouncer.cancel()
+        record.forget_lock_timer()
+        if record in self._ready:
+            self._ready.remove(record)
+        if record.running is None:
+            self.records.tell(record, events.Cancelled, run=pending.run, version=record.status.version)
+        self._became_idle(record)
+
+    def _became_idle(self, record: Record) -> None:
+        if not record.busy:
+            for future in record.idle:
+                if not future.done():
+                    future.set_result(None)
+            record.idle.clear()
+            self.records.tidy(record)
+
+    def _warmed(self, path: Path, info: SessionInfo | None) -> None:
+        record = self.records.get(path)
+        if record is None:
+            return
+        device = info.device if info else record.status.device
+        record.status = replace(record.status, warm=info is not None, device=device)
+        self.records.announce(record, None)
