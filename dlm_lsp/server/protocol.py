@@ -165,8 +165,6 @@ class DlmProtocol(LanguageServerProtocol):
         if future is None or future.done():
             log.debug("a response to no request of ours: id %r", identity)
             return False
-        if "error" not in message:
-            message.setdefault("result", None)  # some clients leave out a result that is null
         try:
             response = self.structure_message(message)
         except JsonRpcException as error:

@@ -83,6 +83,18 @@ def test_d05_exit_after_shutdown(start: Start, transport: str) -> None:
     assert time.monotonic() - began < AFTER_EXIT
 
 
+def test_d05_the_last_answers_arrive(start: Start) -> None:
+    """A client that sends all it has to say at once, exit included, and reads only then."""
+    wire = start()
+    wire.start()
+    long = [f"{number} {'x' * 2**20}" for number in range(6)]
+    asked = [request(identity, "unknown/method") for identity in long]
+    wire.send(*asked, request("end", "shutdown"), notification("exit"))
+    assert wire.answer("end")["result"] is None
+    assert [wire.error(identity) for identity in long] == [-32601] * 6
+    assert wire.exit_code() == 0
+
+
 def test_d05_exit_without_shutdown(start: Start, transport: str) -> None:
     """In a session, and before there is one."""
     wire = start()

@@ -159,6 +159,22 @@ def test_d20_a_client_that_refuses_progress_or_never_answers(peer: Peer, answer:
     paper.close()
 
 
+@with_progress
+def test_d20_a_client_that_leaves_out_a_result_that_is_null(peer: Peer) -> None:
+    """It meant to accept the progress, and is shown it."""
+    wire, paper = peer.wire, peer.paper()
+    wire.replies[CREATE] = lambda params: SILENT
+    paper.open()
+    paper.teach("A lesson.")
+    token = next_token(wire)
+    wire.send({"jsonrpc": "2.0", "id": wire.received[-1]["id"]})
+    begin_of(wire, token)
+    peer.gate.allow(5)
+    assert paper.idle()["version"] == 1
+    assert kinds(wire, token)[-1] == "end"
+    paper.close()
+
+
 def next_of(wire: Wire, token: Any) -> list[str]:
     """What was told of the progress that was created after this one."""
     created = [each["token"] for each in wire.requests(CREATE)]
