@@ -60,7 +60,8 @@ def main() -> int:
             break
     report.write(time.monotonic() - began)
     if report.violations:
-        sys.stdout.write(f"The stores are kept in {folder}\n")
+        again = f"--kills {given.kills} --seed {given.seed} --real {given.real} --random {given.random}"
+        sys.stdout.write(f"The stores are kept in {folder}\nReproduce: python -m tests.torture {again} --document N\n")
         return 1
     shutil.rmtree(folder)
     return 0
@@ -126,7 +127,7 @@ def _torture(episode: Episode, targets: list[Target], report: Report) -> None:
                 report.reached.add(target)
         except (Violation, AssertionError, Gone, Hung, TimeoutError) as broken:
             what = f"{type(broken).__name__}: {broken}"
-            report.violations.append(f"- seed {report.seed}, {episode.folder.name}, kill {place}, {target}: {what}")
+            report.violations.append(f"- {episode.folder.name}, kill {place}, {target}: {what}")
             return
 
 
