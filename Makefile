@@ -68,9 +68,9 @@ fuzz: setup ## Fuzz each reader of foreign bytes for SECONDS (450: an hour in al
 
 interop: setup ## Run the tests against the original `dlm` tool, in an environment of its own (about 4 minutes)
 	@python=$$($(BIN)/python tests/interop/environment.py) && \
-	  DLM_INTEROP_PYTHON="$$python" $(BIN)/python -m pytest tests/interop
+	  DLM_INTEROP_PYTHON="$$python" $(BIN)/python -m pytest --timeout 300 tests/interop
 
-latency: setup ## Measure what an editor feels against the goals; fails when one is missed (about 6 minutes)
+latency: setup ## Measure what an editor feels against the goals; fails when one is missed (about 12 minutes)
 	$(BIN)/python -m benchmarks.latency
 
 clean: ## Remove what `make` made

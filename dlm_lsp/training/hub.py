@@ -137,7 +137,11 @@ class _Process:
     """The downloading process, stopped and waited for on every way out."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        environment = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_VERBOSITY": "error"}
+        environment = os.environ | {
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_VERBOSITY": "error",
+        }
         # -P keeps this package's directory out of the path, a session of its own a terminal's Ctrl-C from it.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-X", "utf8", hub_download.__file__, json.dumps(request)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 from tests.server.editor import Editor
 
+PATIENCE = 240.0  # seconds for a run of the real learner on a busy machine
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
@@ -29,7 +31,13 @@ async def server(home: Path, environment: Mapping[str, str], **settings: Any) ->
 async def save(editor: Editor, path: Path, text: str) -> dict[str, Any]:
     """Saves, and waits; the status, in which the run has finished."""
     editor.save(path, text)
-    return finished(await editor.idle(path.as_uri()))
+    return await learned(editor, path.as_uri())
+
+
+async def learned(editor: Editor, uri: str) -> dict[str, Any]:
+    """The status once nothing runs, with more patience than for the fake learner; the run has finished."""
+    asked = editor.protocol.send_request_async("dlm/waitForIdle", {"uri": uri})
+    return finished(await asyncio.wait_for(asked, PATIENCE))
 
 
 def finished(status: dict[str, Any]) -> dict[str, Any]:

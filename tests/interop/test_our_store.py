@@ -59,7 +59,7 @@ async def _learned(environment: dict[str, str], folder: Path) -> dict[str, Stage
         await ours.save(editor, path, document(KEEPER, FERRY))
         keep("second cycle")
         await editor.command("dlm.fullRetrain", {"uri": uri, "confirmed": True})
-        ours.finished(await editor.idle(uri))
+        await ours.learned(editor, uri)
         keep("full retrain")
         await ours.save(editor, path, document(KEEPER, COLOUR, BAKER))
         keep("prune")

@@ -13,11 +13,15 @@ from safetensors.numpy import load_file
 
 from dlm_lsp.document import parse
 from dlm_lsp.store import Store
+from tests.fakes import Gate
 from tests.interop import ours
 from tests.interop.conftest import COMMIT, REPO
 from tests.interop.documents import FERRY, KEEPER, document
 from tests.interop.original import Original
+from tests.server.conftest import Begin, begin, gate
 from tests.training.local_hub import LocalHub
+
+__all__ = ["begin", "gate"]  # the fixtures of a server with the fake learner
 
 STEPS = 40
 
@@ -147,3 +151,23 @@ def _failing(theirs: Theirs, environment: dict[str, str]) -> str:
     with pytest.raises(AssertionError) as caught:
         ours.command(theirs.home, environment, "train", theirs.path)
     return str(caught.value)
+
+
+async def test_a_run_of_its_in_the_middle_of_ours_loses_nothing(
+    begin: Begin, gate: Gate, theirs: Theirs, original: Original
+) -> None:
+    """It trains without taking the lock: its version and its run are kept, and ours gets the next number."""
+    editor = await begin(gate=gate)
+    uri = editor.open(theirs.path, theirs.path.read_text())
+    editor.save(theirs.path, document(KEEPER, FERRY, dlm_id=theirs.dlm_id))
+    await editor.state(uri, "training")
+    original.dlm("train", theirs.path, "--resume", "--max-steps", "1")
+    gate.allow(5)
+    status = ours.finished(await editor.idle(uri))
+    assert status["version"] == 3
+    assert [version.number for version in theirs.store.versions()] == [1, 2, 3]
+    runs = json.loads((theirs.home / "store" / theirs.dlm_id / "manifest.json").read_text())["training_runs"]
+    assert [(run["run_id"], run["adapter_version"]) for run in runs] == [(1, 1), (2, 2), (3, 3)]
+    assert {each.section_id for each in theirs.store.replay().read()} == {
+        section.section_id for section in parse(theirs.path.read_bytes()).sections
+    }

@@ -85,6 +85,11 @@ def test_a_download_that_is_done_ends_quietly(hub: LocalHub, capfd: pytest.Captu
     assert capfd.readouterr().err == ""
 
 
+def test_the_hub_is_asked_for_the_model_and_for_nothing_else(hub: LocalHub) -> None:
+    get()
+    assert [request for request in hub.requests if REPO not in request] == []
+
+
 def test_recorded_revision_stays_and_makes_no_request(hub: LocalHub) -> None:
     first = get()
     hub.models[REPO].commits[SECOND] = MODEL | {"model.safetensors": safetensors({"embed": (300, 1000)})}
