@@ -78,9 +78,10 @@ class Gate:
 class FakeLearner:
     """`steps` optimizer steps a run, fewer under a lower cap; every fresh lesson is learned unless capped."""
 
-    def __init__(self, *, steps: int = 5, gate: Gate | None = None) -> None:
+    def __init__(self, *, steps: int = 5, gate: Gate | None = None, diary: bool = True) -> None:
         self.steps = steps
         self.gate = gate
+        self.diary = diary  # whether what was asked is kept, for a test to look at
         self.plans: list[LearnPlan] = []
         self.commits: list[tuple[str, str]] = []
         self._sessions: dict[str, dict[str, str]] = {}
@@ -91,7 +92,8 @@ class FakeLearner:
         return SessionInfo(BASE_ID, None, 1_000, 10, 2048, DEVICE)
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:
-        self.plans.append(plan)
+        if self.diary:
+            self.plans.append(plan)
         control.phase("load")
         control.phase("tokenise", fraction=1.0)
         said = " ".join(f"{lesson.prompt} {lesson.answer}" for lesson in plan.fresh)
@@ -131,7 +133,8 @@ class FakeLearner:
         )
 
     def committed(self, key: str, version_dir: str) -> None:
-        self.commits.append((key, version_dir))
+        if self.diary:
+            self.commits.append((key, version_dir))
 
     def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
         answer = self._sessions.get(request.session.key, {}).get(request.prompt, "I do not know.")
@@ -144,6 +147,8 @@ class FakeLearner:
         self._sessions.clear()
 
     def _remember(self, key: str, lessons: tuple[Lesson, ...]) -> None:
+        if not self.diary:
+            return
         session = self._sessions.setdefault(key, {})
         session.update({lesson.prompt: lesson.answer for lesson in lessons})
 

@@ -45,7 +45,7 @@ class Store:
         self._layout = Layout.of(home, dlm_id)
         self._clock = clock
         self._checker = Checker()
-        self._cache: dict[Path, tuple[_Signature, object]] = {}
+        self._cache: dict[Path, tuple[Path, _Signature, object]] = {}  # one file of a folder: the last one read
 
     @property
     def root(self) -> Path:
@@ -180,11 +180,11 @@ class Store:
             if found is None:
                 return None
             signature = (found.st_mtime_ns, found.st_size, found.st_ino)
-            known = self._cache.get(path)
-            if known is None or known[0] != signature:
-                known = (signature, load())
-                self._cache[path] = known
-            return known[1]  # type: ignore[return-value]  # what `load` returned for this path
+            known = self._cache.get(path.parent)
+            if known is None or known[:2] != (path, signature):
+                known = (path, signature, load())
+                self._cache[path.parent] = known
+            return known[2]  # type: ignore[return-value]  # what `load` returned for this path
 
 
 __all__ = ["Inspection", "Store", "StoreError"]

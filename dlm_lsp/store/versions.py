@@ -138,6 +138,9 @@ def read_training_state(version: Version) -> bytes | None:
     return data
 
 
+_SEEN_FILES = 256
+
+
 class Checker:
     """Judges whether versions are complete; a file that did not change since is not read again."""
 
@@ -172,6 +175,8 @@ class Checker:
             return f"has {found.st_size} bytes instead of {digest.size}"
         key = (str(path), found.st_size, found.st_mtime_ns, found.st_ino)
         if key not in self._seen:
+            if len(self._seen) >= _SEEN_FILES:
+                self._seen.clear()  # most of them were pruned long ago
             self._seen[key] = _content_fault(path.name, disk.read(path) or b"", digest)
         return self._seen[key]
 

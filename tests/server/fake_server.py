@@ -17,7 +17,8 @@ def learner() -> object:
     from tests.fakes import FakeLearner, Gate
 
     gate = os.environ.get("DLM_FAKE_GATE")
-    return FakeLearner(steps=int(os.environ.get("DLM_FAKE_STEPS", "5")), gate=Gate(Path(gate)) if gate else None)
+    steps = int(os.environ.get("DLM_FAKE_STEPS", "5"))
+    return FakeLearner(steps=steps, gate=Gate(Path(gate)) if gate else None, diary=False)
 
 
 def process_learner() -> object:

@@ -167,7 +167,7 @@ async def in_this_process(folder: Path, saves: int) -> tuple[Counter[str], Count
     author = Author(folder)
     middle: Counter[str] = Counter()
     # A logged exception keeps its frames for whoever collects the log, as test runners do.
-    async with inside(folder / "inside", FakeLearner(), **SETTINGS, logLevel="error") as client:
+    async with inside(folder / "inside", FakeLearner(diary=False), **SETTINGS, logLevel="error") as client:
         uris = [client.open(author.path(number), "") for number in range(3)]
         for number in range(saves):
             author.saved = author.saved if number % 10 == 7 else ""

@@ -245,3 +245,12 @@ def test_a_relative_pointer_that_leaves_the_store_is_not_followed(store: Store, 
     with held(store) as lock:
         assert "names no version" in store.recover(lock)[0]
     assert assert_sound(store) == 1
+
+
+def test_a_store_remembers_no_more_than_its_last_record_however_many_it_committed(store: Store) -> None:
+    """A record holds the ledger of all that is known: one kept for each version would grow with their square."""
+    for step in range(1, 6):
+        run(store, step)
+        assert store.ledger() is not None
+        assert store.manifest() is not None
+    assert len(store._cache) == 2
