@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures clean fuzz
+.PHONY: help setup demo test lint types check bench base docs pictures clean fuzz lock audit
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -59,3 +59,11 @@ SECONDS ?= 450
 fuzz: setup ## Fuzz each reader of foreign bytes for SECONDS (450: an hour in all)
 	-@$(BIN)/python -m pip install --quiet --editable ".[fuzz]"
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+lock: setup ## Renew requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/python scripts/lock.py
+
+audit: setup ## Ask whether what is pinned has known weaknesses
+	@$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/python scripts/audit.py
