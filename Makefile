@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners clean
+.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners lock audit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,14 @@ interop: setup ## Run the tests against the original `dlm` tool, in an environme
 
 latency: setup ## Measure what an editor feels against the goals; fails when one is missed (about 12 minutes)
 	$(BIN)/python -m benchmarks.latency
+
+lock: setup ## Renew requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/python scripts/lock.py
+
+audit: setup ## Ask whether what is pinned has known weaknesses
+	@$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/python scripts/audit.py
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from dlm_lsp.store import disk, journal, manifest, plain_json, versions
@@ -61,20 +62,21 @@ def _with_journal(known: Manifest, entries: Iterable[journal.JournalEntry]) -> M
     for entry in entries:
         if entry.event == "finished" and entry.version and entry.version not in seen:
             run_id = entry.run if entry.run and entry.run not in taken else 1 + max(taken, default=0)
-            runs.append(
-                TrainingRun(
-                    run_id=run_id,
-                    started_at=naive(entry.at - (entry.seconds or 0.0)),
-                    ended_at=naive(entry.at),
-                    adapter_version=entry.version,
-                    base_model_revision=entry.base_revision,
-                    seed=entry.seed or 0,
-                    steps=entry.steps or 0,
-                    final_train_loss=entry.loss,
+            with suppress(ValueError, OverflowError):  # figures that no run can have: somebody else wrote the line
+                runs.append(
+                    TrainingRun(
+                        run_id=run_id,
+                        started_at=naive(entry.at - (entry.seconds or 0.0)),
+                        ended_at=naive(entry.at),
+                        adapter_version=entry.version,
+                        base_model_revision=entry.base_revision,
+                        seed=entry.seed or 0,
+                        steps=entry.steps or 0,
+                        final_train_loss=entry.loss,
+                    )
                 )
-            )
-            seen.add(entry.version)
-            taken.add(run_id)
+                seen.add(entry.version)
+                taken.add(run_id)
     runs.sort(key=lambda run: run.run_id)
     return known.model_copy(update={"training_runs": tuple(runs)})
 

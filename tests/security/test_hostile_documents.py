@@ -144,10 +144,17 @@ async def test_nothing_in_a_document_runs_reaches_out_or_writes_elsewhere(watche
 def test_the_watch_sees_what_it_is_for(tmp_path: Path) -> None:
     """Each of these, and none of what is allowed beside them."""
     deeds = [
-        "os.system('true')", "subprocess.run(['true'])", "socket.create_connection(('127.0.0.1', 1))", "open(elsewhere, 'w')",
-        "os.open(elsewhere, os.O_WRONLY)", "pickle.loads(b'cos\\nsystem\\n.')", f"eval('{MARK} = 1' and '1 # {MARK}')",
-        "os.mkdir(elsewhere + 'd')", "os.rename(elsewhere, elsewhere + '2')", "os.execv('/no', ['no'])",
-    ]  # fmt: skip
+        "os.system('true')",
+        "subprocess.run(['true'])",
+        "socket.create_connection(('127.0.0.1', 1))",
+        "open(elsewhere, 'w')",
+        "os.open(elsewhere, os.O_WRONLY)",
+        "pickle.loads(b'cos\\nsystem\\n.')",
+        f"eval('{MARK} = 1' and '1 # {MARK}')",
+        "os.mkdir(elsewhere + 'd')",
+        "os.rename(elsewhere, elsewhere + '2')",
+        "os.execv('/no', ['no'])",
+    ]
     allowed = [
         "open(elsewhere)",
         "open(home + '/a', 'w')",

@@ -109,3 +109,28 @@ def test_any_frame_is_a_snapshot_or_a_value_error(value: Any, noise: bytes) -> N
             assert len(decode_snapshot(frame).section_id) == 16
         except ValueError as error:
             assert "damaged replay frame" in str(error)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"seconds": 1e300},
+        {"seconds": -1e300},
+        {"version": -1},
+        {"run": -5},
+        {"steps": -1},
+        {"version": 10**30},
+        {"at": 0},
+    ],
+)
+def test_a_journal_line_that_no_run_can_have_written_stops_no_recovery(store: Store, odd: dict[str, Any]) -> None:
+    run(store, 1)
+    line = {"event": "finished", "at": 1.0, "version": 40, "run": 9, "seconds": 1.0} | odd
+    with store.layout.journal.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    store.layout.manifest.unlink()
+    with held(store) as lock:
+        store.recover(lock)
+    found = store.manifest()
+    assert found is not None
+    assert found.adapter_version == 1

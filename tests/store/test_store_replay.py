@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlm_lsp.store import Replay, disk
-from dlm_lsp.store.replay import MAX_FRAME_BYTES, decode_snapshot, encode_snapshot
+from dlm_lsp.store import Replay, Store, disk
+from dlm_lsp.store.replay import MAGIC, MAX_FRAME_BYTES, decode_snapshot, encode_snapshot
 from tests.store.store_helpers import T0, section
 
 
@@ -125,3 +126,21 @@ def test_whatever_the_corpus_holds_reading_never_raises(
 def test_a_snapshot_survives_its_frame(replay: Replay) -> None:
     for snapshot in replay.read():
         assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
+
+
+def test_frames_that_would_fill_the_memory_are_passed_over(store: Store) -> None:
+    """Four bytes of a frame can stand for 128 KiB of text: 64 kB for two gigabytes."""
+    block = (128 * 1024 << 3 | 2).to_bytes(3, "little") + b"x"
+    silent = MAGIC + b"\x00\x58" + block * 16_000
+    told = MAGIC + b"\xa0" + (2**31 - 1).to_bytes(4, "little") + block * 16_000
+    layout = store.layout
+    layout.replay.mkdir(parents=True)
+    for bomb in (silent, silent + b"\x01\x00\x00", told + b"\x01\x00\x00"):
+        (layout.replay / "corpus.zst").write_bytes(bomb)
+        tracemalloc.start()
+        try:
+            assert store.replay().read() == ()
+            assert store.replay().ids() == frozenset()
+            assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+        finally:
+            tracemalloc.stop()
