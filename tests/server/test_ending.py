@@ -13,12 +13,14 @@ from typing import Any
 import psutil
 import pytest
 
+from dlm_lsp.server.app import create_server
+from dlm_lsp.server.lifecycle import STOP_DEADLINE
 from tests.fakes import STUBBORN, Gate
 from tests.server.editor import HEAD, exchange
+from tests.server.test_outbox import HandClock
 from tests.server.wire import SERVER, Wire, frame, initialize, notification, request
 
 AFTER_EXIT = 1.5
-AFTER_SHUTDOWN = 0.6
 AFTER_END_OF_INPUT = 3.0
 
 
@@ -68,8 +70,7 @@ def test_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path, gate: Ga
         began = time.monotonic()
         wire.send(notification("exit"))
         assert wire.exit_code() == 0
-        # `shutdown` has given the run its time to stop; nobody waits for it again.
-        assert time.monotonic() - began < AFTER_SHUTDOWN
+        assert time.monotonic() - began < AFTER_EXIT
 
 
 def test_soon_after_its_editor_was_killed_though_somebody_holds_the_pipe(tmp_path: Path, gate: Gate) -> None:
@@ -135,6 +136,24 @@ def test_under_every_way_to_run_python(tmp_path: Path, environment: dict[str, st
         wire.send(request(3, "shutdown"), notification("exit"))
         assert wire.answer(3)["result"] is None
         assert wire.exit_code() == 0
+
+
+async def test_exit_after_shutdown_does_not_wait_again_for_a_run_that_did_not_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = HandClock()
+    server = create_server(learner=lambda: pytest.fail("nothing is trained"), clock=clock)
+    patience: list[float] = []
+
+    async def shutdown(deadline: float) -> bool:
+        patience.append(deadline)
+        clock.pass_time(deadline)
+        return False
+
+    monkeypatch.setattr(server.supervisor, "shutdown", shutdown)
+    assert not await server.stop()
+    assert not await server.stop()
+    assert patience == pytest.approx([STOP_DEADLINE, 0.0])
 
 
 def test_the_deadline_needs_neither_loop_nor_worker() -> None:
