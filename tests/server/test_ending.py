@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from dlm_lsp.server.lifecycle import watch_process
+from dlm_lsp.server.app import create_server
+from dlm_lsp.server.lifecycle import STOP_DEADLINE, watch_process
 from tests.fakes import STUBBORN, Gate
 from tests.server.editor import HEAD, exchange
+from tests.server.test_outbox import HandClock
 from tests.server.wire import Wire, frame, initialize, notification, request
 
 AFTER_EXIT = 1.5
-AFTER_SHUTDOWN = 0.6
 AFTER_END_OF_INPUT = 3.0
 
 
@@ -52,8 +53,7 @@ def test_r03_gone_soon_after_exit_even_if_training_does_not_stop(tmp_path: Path,
         began = time.monotonic()
         wire.send(notification("exit"))
         assert wire.exit_code() == 0
-        # `shutdown` has given the run its time to stop; nobody waits for it again.
-        assert time.monotonic() - began < AFTER_SHUTDOWN
+        assert time.monotonic() - began < AFTER_EXIT
 
 
 def test_a_signal_ends_it_in_order(tmp_path: Path, gate: Gate) -> None:
@@ -80,6 +80,24 @@ def test_a_process_that_cannot_exist_is_not_watched(number: int) -> None:
     gone: list[int] = []
     watch_process(number, lambda: gone.append(number))
     assert gone == []
+
+
+async def test_exit_after_shutdown_does_not_wait_again_for_a_run_that_did_not_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = HandClock()
+    server = create_server(learner=lambda: pytest.fail("nothing is trained"), clock=clock)
+    patience: list[float] = []
+
+    async def shutdown(deadline: float) -> bool:
+        patience.append(deadline)
+        clock.pass_time(deadline)
+        return False
+
+    monkeypatch.setattr(server.supervisor, "shutdown", shutdown)
+    assert not await server.stop()
+    assert not await server.stop()
+    assert patience == pytest.approx([STOP_DEADLINE, 0.0])
 
 
 def test_the_deadline_needs_neither_loop_nor_worker() -> None:
