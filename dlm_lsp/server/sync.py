@@ -57,8 +57,8 @@ class Sync:
         if document.path != (before := self._handed.get(document.uri)):
             self._left(document, before)
             self.opened(document)
+        self.disk.settled(document.path)  # before anybody hears of the save, and may change the file
         self._supervisor.saved(document.path, None if text is None else document.now.text, reason=reason)
-        self.disk.settled(document.path)
 
     def closed(self, document: OpenDocument) -> None:
         self._settle(document)
