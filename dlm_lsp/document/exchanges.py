@@ -134,7 +134,7 @@ class _Parser:
 
     def _meant(self, text: str, place: Range) -> tuple[Fix, ...]:
         """The header that a line resembles: the one that begins with the same letter."""
-        letter = text.lstrip("# \t")[:1].upper()
+        letter = text.lstrip("#").lstrip()[:1].upper()
         name = next(name for name in self._order if name.lstrip("# ")[0] == letter)
         name = _PROBE if "!" in text else name
         return (Fix(f"Change to `{name}`", place, name),)

@@ -89,6 +89,13 @@ class DlmServer(DlmLanguageServer):
         self._sink = sink
         self.protocol.set_writer(sink)
 
+    def meet(self, capabilities: types.ClientCapabilities, process_id: int | None) -> None:
+        """What the client can do, how it counts columns, and whose death ends this server."""
+        self.declared = self.views.features = self.language.features = features_of(capabilities)
+        self.documents.encoding = encoding_of(self.workspace.position_encoding)
+        if process_id is not None:
+            self.process_watch(process_id)
+
     async def ask(self, method: str, params: Any) -> Any:
         """A request to the client. Raises its refusal, or TimeoutError; a person may take any time."""
         patience = None if method == _QUESTION else _ANSWER
@@ -149,13 +156,10 @@ def create_server(*, learner: Learners, clock: Clock | None = None) -> DlmServer
 def _register_life(server: DlmServer) -> None:
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
-        server.declared = server.views.features = server.language.features = features_of(params.capabilities)
-        server.documents.encoding = encoding_of(server.workspace.position_encoding)
+        server.meet(params.capabilities, params.process_id)
         server.supervisor.trust(trusted_at_start(params.initialization_options))
         server.supervisor.start(asyncio.get_running_loop())
         server.configuration.initialize(params.initialization_options)
-        if params.process_id is not None:
-            server.process_watch(params.process_id)
 
     @server.feature(types.INITIALIZED)
     async def initialized(params: types.InitializedParams) -> None:

@@ -129,12 +129,12 @@ class DlmProtocol(LanguageServerProtocol):
             self.refuse(identity, INVALID_REQUEST, "The server is initialized already.")
         elif identity in self._request_futures:
             self.refuse(identity, INVALID_REQUEST, f"A request with the id {identity!r} is going on.")
-        elif method in _NOTIFICATIONS:
-            # Upstream takes it for the notification, and answers nothing.
-            self.refuse(identity, INVALID_REQUEST, f"{method} is a notification and has no id.")
         elif not self._handles(method):
             # Upstream looks at the params first, and shows a popup if they are unfit.
             self.refuse(identity, METHOD_NOT_FOUND, f"This server does not offer {method!r}.")
+        elif method in _NOTIFICATIONS:
+            # Upstream takes it for the notification, and its sender waits for ever.
+            self.refuse(identity, INVALID_REQUEST, f"{method} is a notification and has no id.")
         elif (request := self._structured(message, JsonRPCRequestMessage)) is None:
             # Upstream answers nothing and shows a popup.
             self.refuse(identity, INVALID_PARAMS, f"The params do not fit {method}.")

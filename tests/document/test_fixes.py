@@ -41,6 +41,7 @@ def check(text: str) -> int:
         (f"{HEAD}text\n ::prose::\nmore", "Change to `::prose::`", 5, "::prose::"),
         (f"{HEAD}text\n:instruction:\nmore", "Change to `::instruction::`", 5, "::instruction::"),
         (f"{HEAD}::instruction::\n### Q\nq\n### A\na\n### answer\nb", "Change to `### A`", 9, "### A"),
+        (f"{HEAD}::instruction::\n### Q\nq\n### A\na\n###\u2003q !x\nb", "Change to `### Q !probe`", 9, "### Q !probe"),
     ],
 )
 def test_a_slip_is_mended(text: str, title: str, line: int, becomes: str) -> None:

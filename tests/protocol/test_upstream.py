@@ -202,6 +202,14 @@ def test_requests_before_and_initialize_after_initialize(fresh: Plain) -> None:
     still("result" in fresh.answer("b"), "starts over")
 
 
+@repairs("takes it for the notification, and its sender waits for ever")
+def test_a_notification_with_an_id(shared: Plain) -> None:
+    item = {"uri": "file:///nowhere.dlm", "languageId": "dlm", "version": 1, "text": ""}
+    shared.send(request("a", "textDocument/didOpen", {"textDocument": item}))
+    still(shared.silent_about("a"), "takes it for the notification, and its sender waits for ever")
+    shared.popped_up()
+
+
 @repairs("looks at the params first, and shows a popup if they are unfit", "answers nothing and shows a popup")
 def test_params_that_do_not_fit(shared: Plain) -> None:
     shared.send(request("a", "textDocument/completion", {"a": 1}))

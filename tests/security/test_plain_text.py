@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -90,9 +89,7 @@ def test_the_command_line_prints_no_control_characters(tmp_path: Path) -> None:
             assert code in (0, 1), arguments
 
 
-def test_the_servers_log_has_neither_control_characters_nor_text_of_documents(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_servers_log_has_neither_control_characters_nor_text_of_documents(tmp_path: Path) -> None:
     word = "Kryptozoologie"
     text = HEAD + f"\n{word} {EVIL}\n".replace("\ud800", "") + exchange(f"{word} FAIL", f"{word} {CLEAR}")
     path = tmp_path / f"{CLEAR}{BIDI}.dlm"
@@ -121,8 +118,8 @@ def test_the_servers_log_has_neither_control_characters_nor_text_of_documents(
         wire.answer(3)
         wire.send(notification("exit"))
         assert wire.exit_code() == 0
-    logged = capfd.readouterr().err
-    sys.stderr.write(logged)
+        wire.log.until("ending with exit code 0")
+        logged = wire.log.text
     assert len(logged.splitlines()) > 4
     assert harmless(logged)
     assert word not in logged

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 from dlm_lsp.training.protocol import Control, Learned, LearnPlan
 from tests.fakes import FakeLearner, safetensors
 from tests.faults import Switch, install
-from tests.server.wire import PATIENCE, Wire, initialize, notification, request
+from tests.protocol.wire import PATIENCE, Pipes, Wire, initialize, notification, request
 
 LearnerKind = Literal["fake", "real"]
 
@@ -73,9 +73,7 @@ class Server(Wire):
     """A forked server and its two pipes."""
 
     def __init__(self, process: _Process) -> None:
-        self.process = process  # type: ignore[assignment]
-        self._rest = b""
-        self._numbers = iter(range(10, 1_000_000))
+        super().__init__(Pipes(process), process)  # type: ignore[arg-type]  # as much of a process as is needed
         self.told: int | None = None  # the version that it told to be committed since `listen`
         self._runs = 0
         self._heard = 0
@@ -94,7 +92,7 @@ class Server(Wire):
         self.told, self._heard = None, self._runs
 
     def ask(self, method: str, params: Any) -> int:
-        number = next(self._numbers)
+        number = self.new_id()
         self.send(request(number, method, params))
         return number
 
@@ -115,8 +113,6 @@ class Server(Wire):
                 if "error" in message:
                     raise AssertionError(message["error"])
                 return message["result"]
-            elif "id" in message and "method" in message:
-                self.send({"jsonrpc": "2.0", "id": message["id"], "result": None})
 
     def send_bytes(self, data: bytes) -> None:
         try:
@@ -132,20 +128,20 @@ class Server(Wire):
         return self.process.wait()
 
     def _ready(self, deadline: float) -> None:
-        if b"\r\n\r\n" in self._rest:
-            return
-        assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        """Raises TimeoutError when no message comes before `deadline`."""
+        if b"\r\n\r\n" not in self._rest and not self._readable(max(0.0, deadline - time.monotonic())):
             raise TimeoutError
 
     def _read(self) -> bytes:
-        assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+        if not self._readable(PATIENCE):
             raise Hung
-        data = os.read(self.process.stdout.fileno(), 65536)
+        data = self.channel.read(0.0)
         if not data:
             raise Gone
         return data
+
+    def _readable(self, seconds: float) -> bool:
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
 
 
 def load(kinds: set[LearnerKind]) -> None:

@@ -74,6 +74,13 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         yield gate
 
 
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    before = set(psutil.Process().children())  # servers that other tests share
+    yield
+    assert set(psutil.Process().children()) <= before, "a process of a learner is left"
+
+
 @pytest.fixture
 def learner(gate: Gate) -> Iterator[ProcessLearner]:
     """Warm, so that a test's patience need not last for a start."""
@@ -81,7 +88,6 @@ def learner(gate: Gate) -> Iterator[ProcessLearner]:
     made.warm(SESSION, Unwatched())
     yield made
     made.close()
-    assert not psutil.Process().children(), "a process of a learner is left"
 
 
 def child(learner: ProcessLearner) -> psutil.Process:
@@ -282,7 +288,6 @@ def test_a_stop_while_the_process_starts(monkeypatch: pytest.MonkeyPatch) -> Non
                     lambda: ProcessLearner(COMMAND, starting.patience).warm(SESSION, OnceStarted())):  # fmt: skip
         with pytest.raises(LearningCancelled):
             attempt()
-    assert not psutil.Process().children()
 
 
 def test_a_stop_while_torch_is_imported_is_honoured_by_the_process_itself() -> None:
@@ -321,7 +326,6 @@ def test_nonsense_where_reports_belong_ends_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("DLM_FAKE_START", "noisy")
     with pytest.raises(LearnerLostError, match="said what can't be understood"):
         cycle(ProcessLearner(COMMAND), SESSION, LESSON)
-    assert not psutil.Process().children()
 
 
 def test_another_version_of_the_package_is_told_and_not_used(

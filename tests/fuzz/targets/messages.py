@@ -226,6 +226,7 @@ def _answered(bodies: list[bytes], said: bytes) -> None:
             not isinstance(message, dict)
             or message.get("jsonrpc") != "2.0"
             or ("method" in message and ("id" in message or not isinstance(message["method"], str)))
+            or not {"method", "result", "error"} & set(message)
         ):
             asked[_id(message)] += 1
     assert answers == asked, (answers - asked, asked - answers)
