@@ -174,6 +174,7 @@ async def _spoken(bodies: list[bytes]) -> None:
     errors, sink = _Errors(), _Sink()
     logger = logging.getLogger("dlm_lsp")
     logger.addHandler(errors)
+    level = logger.level  # which a fuzzed `logLevel` changes
     home = folder() / "home"
     try:
         with (
@@ -189,6 +190,7 @@ async def _spoken(bodies: list[bytes]) -> None:
             await _settled(server)
     finally:
         logger.removeHandler(errors)
+        logger.setLevel(level)
     unforeseen = [each for each in errors.told if _NOT_OPEN not in each]
     assert not unforeseen, unforeseen
     _answered(bodies, sink.data)
