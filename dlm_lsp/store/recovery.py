@@ -184,7 +184,7 @@ def _replay_index(case: Case) -> Iterator[Finding]:
     replay = Replay(case.layout.replay)
     if replay.entries() is None:
         yield Finding("the replay index does not fit its corpus", partial(_repair_replay, case, replay))
-    elif not replay.sound():
+    elif not replay.sound(case.checker.sound_frames):
         yield Finding("the replay corpus is damaged", partial(_repair_replay, case, replay))
 
 

@@ -6,6 +6,7 @@ The frames describe themselves, so a lost or wrong index is rebuilt by reading t
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -142,9 +143,28 @@ class Replay:
         newest = {each.section_id: each for _, _, each in self._scanned()}
         return tuple(snapshot for _, snapshot in sorted(newest.items()))
 
-    def sound(self) -> bool:
-        """Whether every entry of the index points at a frame that can be read. Unpacks all of them."""
-        return self._indexed() is not None
+    def sound(self, seen: set[tuple[str, bytes]] | None = None) -> bool:
+        """Whether every entry of the index points at a frame that can be read.
+
+        `seen` holds what is known to be so, by section id and the frame's digest; only other frames are unpacked, and
+        added to it. Without it all are.
+        """
+        entries = self.entries()
+        if entries is None:
+            return False
+        seen = set() if seen is None else seen
+        data = disk.read(self.corpus) or b""
+        other: dict[tuple[str, bytes], bytes] = {}
+        for entry in entries:
+            frame = data[entry.byte_offset : entry.byte_offset + entry.length]
+            key = (entry.section_id, hashlib.blake2b(frame, digest_size=16).digest())
+            if key not in seen:
+                other[key] = frame
+        found = [each.section_id for _, _, each in _unpacked((0, frame) for frame in other.values())]
+        if found != [section_id for section_id, _ in other]:
+            return False
+        seen.update(other)
+        return True
 
     def unreadable(self) -> bytes:
         """What of the corpus is no sound frame."""

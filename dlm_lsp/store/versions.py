@@ -139,13 +139,15 @@ def read_training_state(version: Version) -> bytes | None:
 
 
 _SEEN_FILES = 256
+_SEEN_FRAMES = 100_000
 
 
 class Checker:
-    """Judges whether versions are complete; a file that did not change since is not read again."""
+    """Judges whether versions are complete; what did not change since is not judged again."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int, int, int], str | None] = {}
+        self._frames: set[tuple[str, bytes]] = set()
 
     def fault(self, layout: Layout, number: int) -> str | None:
         """Why version `number` cannot be used, such as "adapter_config.json is missing"; None when it can.
@@ -164,6 +166,13 @@ class Checker:
                 if fault is not None:
                     return f"{name} {fault}"
         return None
+
+    @property
+    def sound_frames(self) -> set[tuple[str, bytes]]:
+        """The replay corpus' frames that were found sound, by section id and digest."""
+        if len(self._frames) >= _SEEN_FRAMES:
+            self._frames.clear()
+        return self._frames
 
     def _file_fault(self, path: Path, digest: FileDigest | None) -> str | None:
         found = disk.facts(path)

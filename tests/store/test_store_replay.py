@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlm_lsp.store import Replay, Store, disk
+from dlm_lsp.store import Replay, Snapshot, Store, disk
 from dlm_lsp.store.replay import MAGIC, MAX_FRAME_BYTES, decode_snapshot, encode_snapshot
 from tests.store.store_helpers import T0, section
 
@@ -144,3 +144,24 @@ def test_frames_that_would_fill_the_memory_are_passed_over(store: Store) -> None
             assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
         finally:
             tracemalloc.stop()
+
+
+def test_frames_that_were_found_sound_are_not_unpacked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Replay(tmp_path)
+    ids = [f"{number:016x}" for number in range(1, 4)]
+    memory.add([(each, "prose", f"text {each}") for each in ids[:2]], 1, T0)
+    seen: set[tuple[str, bytes]] = set()
+    assert memory.sound(seen)
+    memory.add([(ids[2], "prose", "new")], 2, T0)
+    unpacked = []
+
+    def counted(frame: bytes) -> Snapshot:
+        unpacked.append(decode_snapshot(frame))
+        return unpacked[-1]
+
+    monkeypatch.setattr("dlm_lsp.store.replay.decode_snapshot", counted)
+    assert memory.sound(seen)
+    assert [each.section_id for each in unpacked] == ids[2:]
+    corpus = tmp_path / "corpus.zst"
+    corpus.write_bytes(corpus.read_bytes()[:-2] + b"\0\0")
+    assert not memory.sound(seen), "a frame that changed is another one"
