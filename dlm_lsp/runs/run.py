@@ -200,6 +200,7 @@ def _learn_and_commit(
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
     started_at = clock.now()
     request.store.note(JournalEntry("started", started_at, kind=request.kind))
+    formerly = request.store.ever_learned()
     instance = learner()
     learned = instance.learn(plan, control)
     if control.stop_requested():
@@ -214,7 +215,8 @@ def _learn_and_commit(
             kind=request.kind,
             started_at=started_at,
             ended_at=clock.now(),
-            formerly=request.store.ever_learned(),
+            # Another tool may have trained meanwhile, and named in the manifest what it found in the document then.
+            formerly=formerly | request.store.ever_learned(),
             remembered=request.store.replay().ids(),
             keep=request.keep_versions,
         ),
