@@ -109,7 +109,9 @@ class _Faults:
                 orders = self._obey()
                 self._come(orders, f"before {change} {what}")
                 if change == "write":
-                    torn = orders.kill == f"torn write {what}" or (orders.torn and self._meant(orders, change, what))
+                    torn = self._dies_at(orders, f"torn write {what}") or (
+                        orders.torn and self._meant(orders, change, what)
+                    )
                     if torn:
                         real(arguments[0], arguments[1][: len(arguments[1]) // 2])
                     self._come(orders, f"torn write {what}")
@@ -145,6 +147,10 @@ class _Faults:
                 log.write(f"{instant}\n")
         if instant == orders.kill and self._seen[instant] == orders.nth:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _dies_at(self, orders: Orders, instant: str) -> bool:
+        """Whether the coming of `instant` that is next is the one to die at: the ones before it are as any other."""
+        return instant == orders.kill and self._seen[instant] + 1 == orders.nth
 
     def _meant(self, orders: Orders, change: str, what: str) -> bool:
         return (not orders.changes or change in orders.changes) and re.search(orders.where, what) is not None
