@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import logging
 import statistics
 import sys
 import tempfile
@@ -220,6 +221,7 @@ async def soak(folder: Path, fake: int, real: int) -> int:
 
 
 def main() -> None:
+    logging.getLogger("pygls").setLevel(logging.ERROR)  # the client's own; it knows no `dlm/` notifications
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fake", type=int, default=500, help="saves with the fake learner")
     parser.add_argument("--real", type=int, default=50, help="saves with the real learner")
