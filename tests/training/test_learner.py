@@ -206,7 +206,7 @@ def test_memory_that_runs_out_halves_the_micro_batch(
 
     learner.warm(request(base), Recorder())
     monkeypatch.setattr(LlamaForCausalLM, "forward", forward)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "dlm_lsp"):
         learned = cycle(learner, request(base), [*LESSONS, *[exchange(f"{n}?", "Six.") for n in range(4)]], steps=2)
     assert learned.steps == 2
     assert held == [2] * 8  # learned once, kept for the second step
@@ -260,7 +260,7 @@ def test_state_that_can_not_be_used_costs_only_the_moments(
         digest = hashlib.sha256(state.read_bytes()).hexdigest()
         (version / "training_state.pt.sha256").write_text(digest + "\n")
     control = Recorder()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "dlm_lsp"):
         cycle(create(), request(base, version=version), [TEXT], control=control)
     assert "the training state of v0001 is not used" in caplog.text
     assert control.rates[0] < control.rates[1]  # fresh moments are warmed up

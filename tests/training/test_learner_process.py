@@ -152,7 +152,7 @@ def test_a_death_between_two_runs_costs_nothing_but_the_loading(
     learner.committed("document", "/somewhere/v0002")
     with pytest.raises(LearnerLostError, match="next save"):
         learner.warm(SESSION, Unwatched())
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "dlm_lsp"):
         assert learns_again(learner, gate)
     assert "was killed, probably out of memory, while nothing was asked of it" in caplog.text
 
