@@ -51,7 +51,7 @@ base: setup ## Train the built-in base model anew (about half an hour)
 docs: setup ## Write the generated pages anew
 	$(BIN)/python scripts/generate_docs.py
 
-torture: setup ## Kill servers a thousand times and look whether anything was lost (half an hour)
+torture: setup ## Kill servers a thousand times and look whether anything was lost (ten minutes)
 	nice $(BIN)/python -m tests.torture --kills 1000
 
 soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory must stay flat
