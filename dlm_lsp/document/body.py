@@ -24,7 +24,7 @@ ATTRIBUTE_FENCE = re.compile(r'::(?P<kind>[a-z][a-z0-9_]*)(?P<attributes>(?:\s+[
 ATTRIBUTE = re.compile(r'\s+([a-z][a-z0-9_]*)="([^"\n]*)"')
 _CODE = "```"
 
-_MEDIA_ATTRIBUTES = {"image": ("path", "alt"), "audio": ("path", "transcript")}
+MEDIA_ATTRIBUTES = {"image": ("path", "alt"), "audio": ("path", "transcript")}
 _MEDIA_REQUIRED = {"image": ("path",), "audio": ("path", "transcript")}
 
 
@@ -163,7 +163,7 @@ class _Tokenizer:
             self._fault(block, "unknown-fence", message)
             return block
         block.kind = cast(SectionKind, word)
-        allowed = _MEDIA_ATTRIBUTES.get(word)
+        allowed = MEDIA_ATTRIBUTES.get(word)
         if allowed is None:
             message = f"`::{word}::` takes no attributes: remove them."
             self._fault(block, "bad-attribute", message)

@@ -55,6 +55,11 @@ def parse_exchanges(
     return _Parser(kind, content, first_line, fence, problems).parse()
 
 
+def headers_of(kind: SectionKind) -> tuple[str, ...]:
+    """All headers that a section of this kind may have; none for kinds without exchanges."""
+    return (*_ORDER.get(kind, ()), *((_PROBE,) if kind == "instruction" else ()))
+
+
 def header_name(kind: SectionKind, text: str) -> str | None:
     """The header that `text`, a line without the blanks around it, is in a section of this kind; None for none."""
     if kind == "instruction" and text == _PROBE:

@@ -9,6 +9,7 @@ from typing import Any
 from lsprotocol import types
 
 from dlm_lsp.document import Range, describe_key, keys_at
+from dlm_lsp.document.body import MEDIA_ATTRIBUTES
 from dlm_lsp.document.cursor import (
     AtAdapter,
     AtAttribute,
@@ -19,6 +20,7 @@ from dlm_lsp.document.cursor import (
     AtValue,
     Cursor,
 )
+from dlm_lsp.document.exchanges import headers_of
 from dlm_lsp.server.convert import Positions
 from dlm_lsp.server.hover import base_rows, key_rows, plain
 from dlm_lsp.training.bases import BUILTIN, BaseFacts, registry
@@ -35,11 +37,6 @@ _FENCES = {
     "::image::": ("A picture with its caption", '::image path="${1:picture.png}" alt="${2:What it shows}"::\n$0'),
     "::audio::": ("A recording", '::audio path="${1:sound.wav}" transcript="${2:What is said}"::\n$0'),
 }
-_HEADERS = {
-    "instruction": ("### Q", "### A", "### Q !probe"),
-    "preference": ("### Prompt", "### Chosen", "### Rejected"),
-}
-_ATTRIBUTES = {"image": ("path", "alt"), "audio": ("path", "transcript")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def complete(offer: Offer, positions: Positions) -> list[types.CompletionItem]:
                 for name, (about, snippet) in _FENCES.items()
             ]  # fmt: skip
         case AtHeader():
-            names = _HEADERS.get(offer.cursor.kind, ())
+            names = headers_of(offer.cursor.kind)
             kind = types.CompletionItemKind.Keyword
             return [_item(name, offer.cursor.range, positions, name, kind=kind) for name in names]
         case AtAdapter():
@@ -158,7 +155,7 @@ def _base(name: str, where: Range, positions: Positions) -> types.CompletionItem
 
 
 def _attributes(cursor: AtAttribute, positions: Positions, *, snippets: bool) -> list[types.CompletionItem]:
-    names = [name for name in _ATTRIBUTES[cursor.kind] if name not in cursor.written]
+    names = [name for name in MEDIA_ATTRIBUTES[cursor.kind] if name not in cursor.written]
     kind = types.CompletionItemKind.Field
     return [
         _item(name, cursor.range, positions, f'{name}="$1"' if snippets else f'{name}=""', kind=kind, snippet=snippets)
