@@ -81,11 +81,11 @@ class Wish:
 def subject(path: Path, record: Record | None, records: Records) -> Subject | AskRefused:
     """What can be asked about the document of `record`, or why nothing can."""
     if record is None or record.document is None:
-        return AskRefused(f"{path.name} is not open: open it first", "unknown-document")
+        return AskRefused(f"the document {path.name} is not open: open it first", "unknown-document")
     frontmatter, store = record.document.frontmatter, records.store(record)
     if frontmatter is None or store is None:
         return AskRefused(
-            f"{path.name} has errors in its frontmatter, so it is not known whom to ask; its problems name them",
+            f"the frontmatter of {path.name} has errors, so it is not known whom to ask; its problems name them",
             "bad-id",
         )
     return Subject(path, frontmatter, store)
@@ -461,8 +461,8 @@ def _version(subject: Subject, speaker: Speaker) -> Version | None:
     base = subject.frontmatter.base_model
     if version is not None and record is not None and record.run.base_model != base:
         raise AskRefused(
-            f"{version_name(version.number)} was learned on the base {record.run.base_model}, and the document names "
-            f"{base} now: bring the former back to ask this version, or run Full Retrain",
+            f"the version {version_name(version.number)} was learned on the base {record.run.base_model}, and the "
+            f"document names {base} now: bring the former back to ask it, or run Full Retrain",
             "other-base",
         )
     return version

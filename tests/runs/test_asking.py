@@ -185,7 +185,7 @@ async def test_nothing_can_be_asked_of_what_is_not_there(desk: Desk) -> None:
     with pytest.raises(AskRefused, match=r"notes.dlm is not open") as unknown:
         await spoken(desk.supervisor.ask(desk.path, "Who?"))
     desk.supervisor.looked_at(desk.path)
-    with pytest.raises(AskRefused, match=r"notes.dlm has errors in its frontmatter") as broken:
+    with pytest.raises(AskRefused, match=r"the frontmatter of notes.dlm has errors") as broken:
         await spoken(desk.supervisor.ask(desk.path, "Who?"))
     assert (unknown.value.code, broken.value.code) == ("unknown-document", "bad-id")
     assert not desk.learner.asked
@@ -194,7 +194,9 @@ async def test_nothing_can_be_asked_of_what_is_not_there(desk: Desk) -> None:
 async def test_a_version_of_another_base_is_refused(desk: Desk) -> None:
     await desk.learn(FERRY)
     desk.supervisor.changed(desk.path, f"---\ndlm_id: {DLM_ID}\nbase_model: smollm2-135m\n---\n{FERRY}")
-    with pytest.raises(AskRefused, match="v0001 was learned on the base builtin:tiny") as caught:
+    with pytest.raises(
+        AskRefused, match="v0001 was learned on the base builtin:tiny, and the document names smollm2-135m"
+    ) as caught:
         await spoken(desk.supervisor.ask(desk.path, "Who?"))
     assert caught.value.code == "other-base"
 
