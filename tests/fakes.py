@@ -9,6 +9,7 @@ import select
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ class Gate:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.reached = threading.Semaphore(0)  # how often a learner of this process came to it
         if not path.exists():
             os.mkfifo(path)
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
@@ -63,6 +65,7 @@ class Gate:
 
     def take(self, stop: Stopping | None) -> None:
         """Waits for one step; raises LearningCancelled when `stop` says so."""
+        self.reached.release()
         while not select.select([self._fd], [], [], 0.01)[0]:
             if stop is not None and stop.stop_requested():
                 raise LearningCancelled

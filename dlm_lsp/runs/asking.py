@@ -29,6 +29,7 @@ from dlm_lsp.training.protocol import (
     Question,
     Spoken,
     Turn,
+    Unwatched,
 )
 
 log = logging.getLogger(__name__)

@@ -184,7 +184,9 @@ class RunQueue:
             store=store,
             max_steps=self.settings.max_steps,
             keep_versions=self.settings.keep_versions,
-            unfinished=pending.unfinished,
+            unfinished=pending.unfinished or bool(pending.detail),
+            on_shape_change=self.settings.on_shape_change,
+            retrain_on_config=self.settings.retrain_on_config,
             lost=record.view.lost,
         )
         self._active = record

@@ -37,7 +37,8 @@ class Pending:
     """The one waiting run of a document, always for the newest saved text.
 
     `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over. `offered`: the run that goes
-    on may take the text in, and then this one is not needed any more. `detail`: what it restarts with.
+    on may take the text in, and then this one is not needed any more. `detail`: what it restarts with, to finish what
+    the run before had to leave.
     """
 
     run: int

@@ -16,6 +16,7 @@ from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
+from dlm_lsp.runs.settings import OnShapeChange
 from dlm_lsp.runs.snapshot import Snapshot, take
 from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.telling import end_message
@@ -55,6 +56,8 @@ class RunRequest:
     max_steps: int
     keep_versions: int
     unfinished: bool = False
+    on_shape_change: OnShapeChange = "ask"
+    retrain_on_config: bool = False
     lost: int | None = None
 
 
@@ -186,6 +189,7 @@ def _execute(
         notes += [*held.notes, *request.store.recover(held)]
         # Another process may have learned, or recovery changed what is current, since the first look.
         ledger, delta = _compared(request, snapshot)
+        request = _reshaped(request, delta)
         reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:
             with _noted_ends(request, clock):
@@ -204,6 +208,13 @@ def _execute(
         message=end_message(learned, version.number),
         notes=(*notes, *version.notes),
     )
+
+
+def _reshaped(request: RunRequest, delta: Delta) -> RunRequest:
+    """A cycle that can't continue the adapter is a full retrain, where the author has said so."""
+    if request.on_shape_change == "retrain" and delta.shape_changed and request.store.current() is not None:
+        return replace(request, kind="full")
+    return request
 
 
 def _refuse_lost(request: RunRequest) -> None:
@@ -241,7 +252,10 @@ def _noted_ends(request: RunRequest, clock: Clock) -> Iterator[None]:
 def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:
     """What the current version knows, and what of the snapshot it does not."""
     ledger = known_to(request.store)
-    return ledger, compare(snapshot, ledger, unfinished=request.unfinished)
+    delta = compare(snapshot, ledger, unfinished=request.unfinished)
+    if request.retrain_on_config and delta.config_changed and not delta.fresh:
+        delta = replace(delta, fresh=snapshot.lessons, known=())
+    return ledger, delta
 
 
 def _learn_and_commit(

@@ -38,10 +38,18 @@ class Texts:
         return Text(snapshot, self._replan(snapshot), means_the_same=same)
 
     def take(self, text: Text) -> tuple[int, int]:
-        """From here on `text` is what is learned; how many sections are new in it, and how many left."""
-        before = {section.section_id: section for section in self.snapshot.sections}
-        after = {section.section_id: section for section in text.snapshot.sections}
-        earlier = {**{section.section_id: section for section in self.superseded}, **before}
-        self.superseded = tuple(section for key, section in earlier.items() if key not in after)
+        """From here on `text` is what is learned. How many sections hold something new, and of how many something left.
+
+        By lessons: an id also changes with blank lines at a section's end.
+        """
+        before, after = self.snapshot.sections, text.snapshot.sections
+        added, removed = _apart(after, before), _apart(before, after)
+        self.superseded = (*_apart(self.superseded, after), *removed)
         self.snapshot = text.snapshot
-        return len(after.keys() - before.keys()), len(before.keys() - after.keys())
+        return len(added), len(removed)
+
+
+def _apart(sections: tuple[Section, ...], others: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Those of `sections` that hold a lesson which none of `others` holds."""
+    known = {lesson.identity for section in others for lesson in section.lessons}
+    return tuple(section for section in sections if any(each.identity not in known for each in section.lessons))
