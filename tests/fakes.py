@@ -9,6 +9,7 @@ import select
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from dlm_lsp.training.protocol import (
     Control,
     GenerateRequest,
     Learned,
+    LearnEnd,
     LearnerError,
     LearningCancelled,
     LearnPlan,
@@ -52,6 +54,7 @@ class Gate:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.reached = threading.Semaphore(0)  # how often a learner of this process came to it
         if not path.exists():
             os.mkfifo(path)
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
@@ -62,6 +65,7 @@ class Gate:
 
     def take(self, stop: Stopping | None) -> None:
         """Waits for one step; raises LearningCancelled when `stop` says so."""
+        self.reached.release()
         while not select.select([self._fd], [], [], 0.01)[0]:
             if stop is not None and stop.stop_requested():
                 raise LearningCancelled
@@ -117,25 +121,49 @@ class FakeLearner:
         if NOISE in said:
             make_noise()
         control.phase("train")
-        total = min(self.steps, plan.max_steps or self.steps)
-        for step in range(1, total + 1):
+        begun = {lesson.identity: 0 for lesson in plan.fresh}  # the steps made before each lesson came
+        total = most = min(self.steps, plan.max_steps or self.steps)
+        end: LearnEnd = "cap" if plan.max_steps is not None and plan.max_steps < self.steps else "learned"
+        step = 0
+        while True:
             self._answer_questions(control)
             if STUBBORN not in said and control.stop_requested():
                 raise LearningCancelled
+            if (revision := control.revision()) is not None:
+                plan = revision.plan
+                total = step + most
+                begun.update({each.identity: step for each in plan.fresh if each.identity not in begun})
+                if self.diary:
+                    self.plans.append(plan)
+                revision.taken()
+            if step == total:
+                break
+            if step and control.finish_requested():
+                end = "stopped"
+                break
             if self.gate is not None:
                 self.gate.take(None if STUBBORN in said else control)
+            step += 1
             control.step(step, total, loss=round(3.0 / step, 4), learning_rate=2e-3, tokens=16)
-        capped = plan.max_steps is not None and plan.max_steps < self.steps
         self._remember(plan.session.key, plan.fresh)
+        learned = end == "learned"
+        wanted = {lesson.identity for lesson in plan.fresh}
         return Learned(
             files=version_files(),
-            end="cap" if capped else "learned",
-            steps=total,
-            tokens=16 * total,
-            final_loss=round(3.0 / total, 4),
+            end=end,
+            steps=step,
+            tokens=16 * step,
+            final_loss=round(3.0 / step, 4),
             lessons=tuple(
-                LessonResult(lesson.identity, total, not capped, not capped, 3.0, round(3.0 / total, 4))
-                for lesson in plan.fresh
+                LessonResult(
+                    identity,
+                    step - before,
+                    step > before and (learned or end == "stopped"),
+                    learned and identity in wanted,
+                    3.0,
+                    round(3.0 / step, 4),
+                )
+                for identity, before in begun.items()
             ),
             base_id=BASE_ID,
             base_revision=None,

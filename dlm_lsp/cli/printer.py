@@ -9,7 +9,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dlm_lsp.document import Document, Severity
-from dlm_lsp.runs.events import Cancelled, Event, Failed, Finished, Phase, Skipped, Started, Step, Waiting
+from dlm_lsp.runs.events import (
+    Absorbed,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Phase,
+    Skipped,
+    Started,
+    Step,
+    Stopping,
+    Waiting,
+)
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import count, progress_message
@@ -71,6 +83,10 @@ class Printer:
                 self.say(f"{what} {count(event.fresh, 'lesson')}{known}", "dim")
             case Phase() | Step():
                 self._progress(event, status)
+            case Absorbed() if event.added or event.removed:
+                self.say(f"absorbed {count(max(event.added, event.removed), 'section')}", "dim")
+            case Stopping() if event.detail:
+                self.say(f"stopping after this step, {event.detail}", "dim")
             case Waiting():
                 self.say(f"waiting for the store: {event.detail}", "yellow")
             case Finished():

@@ -29,6 +29,7 @@ from dlm_lsp.training.protocol import (
     Question,
     Spoken,
     Turn,
+    Unwatched,
 )
 
 log = logging.getLogger(__name__)
@@ -420,14 +421,12 @@ class _InRun:
         self._asking._put_back(self._waiting)
 
 
-class _Listening:
+class _Listening(Unwatched):
     """The learner's control while it answers between two runs."""
 
     def __init__(self, waiting: _Waiting) -> None:
+        super().__init__(waiting.stop)
         self._waiting = waiting
-
-    def stop_requested(self) -> bool:
-        return self._waiting.stop.is_set()
 
     def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
         done = f" {fraction:.0%}" if fraction is not None else ""
@@ -437,12 +436,6 @@ class _Listening:
             "download": f"download of {detail}{done}",
         }
         self._waiting.detail(said.get(name, ""))
-
-    def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
-        """Nothing is trained."""
-
-    def question(self) -> None:
-        """One after the other."""
 
 
 def _version(subject: Subject, speaker: Speaker) -> Version | None:

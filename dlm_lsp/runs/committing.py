@@ -24,13 +24,15 @@ def commit_of(
     formerly: Collection[str],
     remembered: Collection[str],
     keep: int,
+    superseded: Collection[Section] = (),
 ) -> Commit:
     """What the store has to write. Moments in seconds since the epoch.
 
     `formerly` holds the ids of all sections that some version learned: those that left the document leave the
-    replay corpus. `remembered` holds the ids that are in it now.
+    replay corpus. `remembered` holds the ids that are in it now. `superseded` are sections of earlier texts that the
+    run took steps on before they left: the adapter knows of them.
     """
-    ledger = _ledger(snapshot, before, learned, kind, ended_at)
+    ledger = _ledger(snapshot, before, learned, kind, ended_at, superseded)
     trained = [section for section in snapshot.sections if _is_trained(section, ledger)]
     present = {section.section_id for section in snapshot.sections}
     return Commit(
@@ -58,14 +60,22 @@ def commit_of(
     )
 
 
-def _ledger(snapshot: Snapshot, before: Ledger, learned: Learned, kind: RunKind, ended_at: float) -> Ledger:
+def _ledger(
+    snapshot: Snapshot,
+    before: Ledger,
+    learned: Learned,
+    kind: RunKind,
+    ended_at: float,
+    superseded: Collection[Section],
+) -> Ledger:
     """The ledger of the new version (its lessons of this run are numbered by the commit).
 
     A cycle keeps what the adapter knew, lessons that left the document included: it still knows them. A full
     retrain begins from nothing.
     """
-    section_of = {lesson.identity: section.section_id for section in snapshot.sections for lesson in section.lessons}
-    anchor_of = {lesson.identity: lesson.anchor for lesson in snapshot.lessons}
+    sections = (*superseded, *snapshot.sections)
+    section_of = {lesson.identity: section.section_id for section in sections for lesson in section.lessons}
+    anchor_of = {lesson.identity: lesson.anchor for section in sections for lesson in section.lessons}
     at = datetime.fromtimestamp(ended_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     lessons = dict(before.lessons) if kind == "cycle" else {}
     for result in learned.lessons:

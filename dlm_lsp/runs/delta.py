@@ -25,8 +25,11 @@ class Delta:
     config_changed: bool = False
 
     def skip_reason(self) -> str | None:
-        """Why a save with this delta needs no run, as a sentence; None when it needs one."""
-        if self.fresh:
+        """Why a save with this delta needs no run, as a sentence; None when it needs one.
+
+        An adapter of another shape can't be continued: that is no reason to say nothing.
+        """
+        if self.fresh or self.shape_changed:
             return None
         if not self.known:
             return "nothing to train: the document has no prose and no exchanges"

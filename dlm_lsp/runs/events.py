@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlm_lsp.document import Problem
+from dlm_lsp.document import Document, Problem
 from dlm_lsp.training.protocol import Learned, PhaseName, RunKind
 
 
@@ -78,8 +78,24 @@ class Step(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absorbed(Event):
+    """The run has taken in a newer text, and goes on with it: so many sections are new in it, or left it."""
+
+    text: Document
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping(Event):
     """A stop was asked for; the run ends at the next step boundary."""
+
+    detail: str = ""  # what follows then, if it is no cancel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoingOn(Event):
+    """The run does not end early, after all: the change that it should end for was taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

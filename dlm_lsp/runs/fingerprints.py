@@ -39,6 +39,18 @@ def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]
     )
 
 
+def config_of(frontmatter: Frontmatter) -> dict[str, Any]:
+    """Every effective setting that fits any adapter of one shape, by dotted frontmatter key."""
+    shape = adapter_shape(frontmatter)
+    settings = asdict(training_settings(frontmatter))
+    return {
+        **{f"training.{name}": _normal(value) for name, value in settings.items()},
+        "training.lora_alpha": shape.alpha,
+        "training.lora_dropout": _normal(shape.dropout),
+        "system_prompt": frontmatter.system_prompt,
+    }
+
+
 def shape_of(frontmatter: Frontmatter, path: Path) -> str:
     """What fixes the adapter's tensors, by dotted frontmatter key, as canonical JSON."""
     shape = adapter_shape(frontmatter)
@@ -60,6 +72,11 @@ def changed_shape_keys(before: str, after: str) -> tuple[str, ...]:
         old = None
     new = json.loads(after)
     return tuple(sorted(key for key in new if not isinstance(old, dict) or old.get(key) != new[key]))
+
+
+def shape_value(shape: str, key: str) -> Any:
+    """What a shape says for a dotted frontmatter key."""
+    return json.loads(shape)[key]
 
 
 def _base_identity(reference: str, path: Path) -> str:

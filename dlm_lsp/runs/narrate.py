@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dlm_lsp.runs.events import (
+    Absorbed,
     Cancelled,
     Event,
     Failed,
     Finished,
+    GoingOn,
     Phase,
     Queued,
     Skipped,
@@ -18,6 +20,7 @@ from dlm_lsp.runs.events import (
     Waiting,
 )
 from dlm_lsp.runs.status import DocumentStatus, LastRun, LockView, Outcome, RunState, RunView
+from dlm_lsp.runs.telling import count
 from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import PhaseName, RunKind
 
@@ -63,7 +66,11 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
         case Step():
             return replace(status, run=_after_step(run, event)) if run else status
         case Stopping():
-            return replace(status, run=replace(run, state=RunState.STOPPING)) if run else status
+            return replace(status, run=replace(run, state=RunState.STOPPING, detail=event.detail)) if run else status
+        case GoingOn():
+            return replace(status, run=replace(run, state=RunState.TRAINING, detail="")) if run else status
+        case Absorbed():
+            return replace(status, run=replace(run, detail=_absorbed(event))) if run else status
         case Finished():
             return _ended(
                 status,
@@ -87,6 +94,12 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
             return _ended(status, event, "failed", event.message, code=event.code, key=event.key, notes=event.notes)
         case _:
             return status
+
+
+def _absorbed(event: Absorbed) -> str:
+    """Such as `absorbed 2 sections`; of a text that means the same, nothing is said."""
+    changed = max(event.added, event.removed)
+    return f"absorbed {count(changed, 'section')}" if changed else ""
 
 
 def _in_phase(run: RunView, event: Phase) -> RunView:

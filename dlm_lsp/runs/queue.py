@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import threading
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,11 @@ from dlm_lsp.runs import events
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.records import Pending, Record, Records, Running
+from dlm_lsp.runs.reload import Change, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.status import RunState
+from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.training.protocol import RunKind, SessionInfo
@@ -79,6 +81,7 @@ class RunQueue:
             waiting.document = document
             waiting.kind = "full" if "full" in (kind, waiting.kind) else "cycle"
             waiting.unfinished |= unfinished
+            waiting.detail = ""
             self.records.refresh(record)
             return
         record.pending = Pending(next(self._runs), kind, document, unfinished)
@@ -88,8 +91,13 @@ class RunQueue:
             self.records.refresh(record)
 
     def _quiet(self, record: Record) -> None:
-        """The debounce is over: the waiting run may begin, unless the machine is to rest first."""
+        """The debounce is over: the waiting run may begin, unless the machine is to rest first.
+
+        While another run of the document goes on, that one may take the text in instead.
+        """
         pending, rest = record.pending, record.rest_until - self._clock.monotonic()
+        if pending is not None and record.running is not None and not self._follows(record, record.running, pending):
+            return
         # What the author asked for by command (`unfinished`) does not wait.
         if pending is None or pending.unfinished or record.running is not None or rest <= 0:
             self.make_ready(record)
@@ -98,6 +106,57 @@ class RunQueue:
         if record.status.run is None or record.status.run.detail != detail:
             self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail)
         record.debouncer.touch(rest, rest)
+
+    def _follows(self, record: Record, running: Running, pending: Pending) -> bool:
+        """What a newer text does to the run that goes on; whether it needs a run of its own after that one."""
+        steering = running.steering
+        if steering.stop.is_set() or pending.kind == "full" or running.request.store is not record.store:
+            return True
+        apart = difference(steering.learns, pending.document, record.path)
+        if apart.change in (Change.CONFIG, Change.SHAPE):
+            steering.withdraw()
+            pending.offered, pending.detail = False, f"restarting with {apart.told}"
+            if steering.finish():
+                self.records.tell(record, events.Stopping, run=running.request.run, detail=pending.detail)
+            return True
+        if not self._goes_on(record, running):
+            return True
+        if pending.ready:
+            pending.ready = False
+            self._ready.remove(record)
+        if apart.change is Change.NONE and steering.settled and not pending.unfinished:
+            steering.withdraw()
+            self._not_needed(record)
+        else:
+            pending.offered = True
+            steering.offer(pending.document)
+        return False
+
+    def _goes_on(self, record: Record, running: Running) -> bool:
+        """Takes back that the run shall end early, if that was so; False if it is too late."""
+        stopping = record.status.run is not None and record.status.run.state is RunState.STOPPING
+        if not running.steering.go_on():
+            return False
+        if stopping:
+            self.records.tell(record, events.GoingOn, run=running.request.run)
+        return True
+
+    def _not_needed(self, record: Record) -> None:
+        """The run that goes on learns all that the waiting one was for."""
+        record.pending = None
+        record.debouncer.cancel()
+        self.records.refresh(record)
+
+    def _absorbed(self, record: Record, running: Running, event: events.Absorbed) -> None:
+        running.request = replace(running.request, document=event.text)
+        self.records.change(record, event)
+        pending = record.pending
+        if pending is None or not pending.offered or pending.unfinished:
+            return
+        newest = pending.document is event.text
+        if newest or difference(event.text, pending.document, record.path).change is Change.NONE:
+            running.steering.withdraw()
+            self._not_needed(record)
 
     def make_ready(self, record: Record) -> None:
         """The waiting run may begin as soon as the worker is free."""
@@ -125,12 +184,14 @@ class RunQueue:
             store=store,
             max_steps=self.settings.max_steps,
             keep_versions=self.settings.keep_versions,
-            unfinished=pending.unfinished,
+            unfinished=pending.unfinished or bool(pending.detail),
+            on_shape_change=self.settings.on_shape_change,
+            retrain_on_config=self.settings.retrain_on_config,
             lost=record.view.lost,
         )
         self._active = record
-        record.running = Running(request, threading.Event())
-        control = RunControl(request, record.running.stop, self._post, self._clock, self.asking.during_run)
+        record.running = Running(request, Steering(request.document))
+        control = RunControl(request, record.running.steering, self._post, self._clock, self.asking.during_run)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
     def _post(self, event: events.Event) -> None:
@@ -157,6 +218,8 @@ class RunQueue:
             self._dispatch()
         elif isinstance(event, events.SourcesRead):
             self._sources_read(record, running, event)
+        elif isinstance(event, events.Absorbed):
+            self._absorbed(record, running, event)
         else:
             self.records.change(record, event)
 
@@ -171,7 +234,7 @@ class RunQueue:
     def _wait_for_lock(self, record: Record, running: Running, event: events.Waiting) -> None:
         """The run goes back to waiting, keeps its number, and looks again in a moment."""
         request = running.request
-        if running.stop.is_set() or self.closing:
+        if running.steering.stop.is_set() or self.closing:
             self.records.tell(record, events.Cancelled, run=request.run, version=record.status.version)
             self._became_idle(record)
             return
@@ -196,8 +259,11 @@ class RunQueue:
             self.warmth.used(record.path, request.store.dlm_id)
             record.rest_until = self._clock.monotonic() + self.settings.min_interval_seconds
         if (pending := record.pending) is not None:
-            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind)
-            if pending.ready and not pending.unfinished and self.settings.min_interval_seconds:
+            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=pending.detail)
+            if pending.offered:  # the run ended before it could take it in
+                pending.offered = False
+                self._quiet(record)
+            elif pending.ready and not pending.unfinished and self.settings.min_interval_seconds:
                 pending.ready = False
                 self._ready.remove(record)
                 self._quiet(record)
@@ -214,8 +280,8 @@ class RunQueue:
         running = record.running
         if running is None:
             return "cancelled"
-        if not running.stop.is_set():
-            running.stop.set()
+        if not running.steering.stop.is_set():
+            running.steering.stop.set()
             self.records.tell(record, events.Stopping, run=running.request.run)
         return "stopping after this step"
 

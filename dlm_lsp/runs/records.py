@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.steering import Steering
 from dlm_lsp.store import Store, dlm_home, read_regular
 from dlm_lsp.training.protocol import RunKind
 
@@ -36,7 +36,9 @@ Listener = Callable[[events.Event | None, DocumentStatus], None]
 class Pending:
     """The one waiting run of a document, always for the newest saved text.
 
-    `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over.
+    `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over. `offered`: the run that goes
+    on may take the text in, and then this one is not needed any more. `detail`: what it restarts with, to finish what
+    the run before had to leave.
     """
 
     run: int
@@ -44,14 +46,16 @@ class Pending:
     document: Document
     unfinished: bool = False
     ready: bool = False
+    offered: bool = False
+    detail: str = ""
 
 
 @dataclass(slots=True)
 class Running:
-    """The run that the worker has, and the flag that stops it."""
+    """The run that the worker has, and how it is steered."""
 
     request: RunRequest
-    stop: threading.Event
+    steering: Steering
 
 
 @dataclass(slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,11 @@ from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
+from dlm_lsp.runs.settings import OnShapeChange
 from dlm_lsp.runs.snapshot import Snapshot, take
+from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.telling import end_message
+from dlm_lsp.runs.texts import Text, Texts
 from dlm_lsp.store import Held, Holder, JournalEntry, Ledger, Store, StoreError, Version, version_name
 from dlm_lsp.training.protocol import (
     Learned,
@@ -29,6 +31,7 @@ from dlm_lsp.training.protocol import (
     LearnPlan,
     PhaseName,
     Question,
+    Revision,
     RunKind,
     SessionRequest,
 )
@@ -53,6 +56,8 @@ class RunRequest:
     max_steps: int
     keep_versions: int
     unfinished: bool = False
+    on_shape_change: OnShapeChange = "ask"
+    retrain_on_config: bool = False
     lost: int | None = None
 
 
@@ -62,20 +67,21 @@ class RunControl:
     def __init__(
         self,
         request: RunRequest,
-        stop: threading.Event,
+        steering: Steering,
         emit: Emit,
         clock: Clock,
         question: Callable[[str], Question | None] = lambda key: None,
     ) -> None:
         """`question` gives the next question for a step boundary of a run that trains the session of that key."""
         self._request = request
-        self._stop = stop
+        self._steering = steering
         self._emit = emit
         self._clock = clock
         self._question = question
+        self.texts: Texts | None = None  # while it trains
 
     def stop_requested(self) -> bool:
-        return self._stop.is_set()
+        return self._steering.stop.is_set()
 
     def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
         self.tell(events.Phase, name=name, detail=detail, fraction=fraction)
@@ -86,8 +92,50 @@ class RunControl:
     def question(self) -> Question | None:
         return self._question(self._request.store.dlm_id)
 
+    def revision(self) -> Revision | None:
+        document = self._steering.next_text() if self.texts is not None else None
+        return self._revision(self.texts, document) if self.texts is not None and document is not None else None
+
+    def finish_requested(self) -> bool:
+        return self._steering.finish_requested()
+
+    def _revision(self, texts: Texts, document: Document) -> Revision | None:
+        """The plan for `document`; None when the learner has nothing to do with it."""
+        try:
+            text = texts.next(document)
+        except Exception:  # whatever it is: a run of its own will tell it
+            log.exception("a newer text of %s could not be taken in", self._request.path)
+            self._steering.took(self._steering.learns)
+            return None
+        if text.means_the_same:
+            self._took(texts, text)
+            return None
+        if not text.plan.fresh:
+            texts.gone = "what it was learning has left the document"
+            self._steering.stop.set()
+            return None
+        return _Revision(text.plan, lambda: self._took(texts, text))
+
+    def _took(self, texts: Texts, text: Text) -> None:
+        added, removed = texts.take(text)
+        self._steering.took(text.snapshot.document)
+        if text.snapshot.frontmatter.training.sources:
+            self.tell_sources(text.snapshot)
+        self.tell(events.Absorbed, text=text.snapshot.document, added=added, removed=removed)
+
+    def tell_sources(self, snapshot: Snapshot) -> None:
+        self.tell(events.SourcesRead, problems=snapshot.source_problems, lessons=snapshot.sourced_lessons)
+
     def tell(self, event: type[events.Event], /, **fields: Any) -> None:
         self._emit(event(document=self._request.path, run=self._request.run, at=self._clock.now(), **fields))
+
+
+@dataclass(frozen=True, slots=True)
+class _Revision:
+    """See `protocol.Revision`."""
+
+    plan: LearnPlan
+    taken: Callable[[], None]
 
 
 def execute(request: RunRequest, learner: Callable[[], Learner], control: RunControl, clock: Clock) -> None:
@@ -99,7 +147,8 @@ def execute(request: RunRequest, learner: Callable[[], Learner], control: RunCon
     try:
         _execute(request, learner, control, clock, notes)
     except LearningCancelled as stop:
-        control.tell(events.Cancelled, version=_current_version(request.store), detail=str(stop), notes=tuple(notes))
+        detail = str(stop) or (control.texts.gone if control.texts else "")
+        control.tell(events.Cancelled, version=_current_version(request.store), detail=detail, notes=tuple(notes))
     except LearnerLostError as error:
         log.warning("run %d of %s failed: %s", request.run, request.path, error)
         version = _current_version(request.store)
@@ -126,7 +175,7 @@ def _execute(
     began = clock.monotonic()
     snapshot = take(request.path, request.document)
     if snapshot.frontmatter.training.sources:
-        control.tell(events.SourcesRead, problems=snapshot.source_problems, lessons=snapshot.sourced_lessons)
+        control.tell_sources(snapshot)
     _refuse_lost(request)
     reason = _compared(request, snapshot)[1].skip_reason() if request.kind == "cycle" else None
     if reason is not None and not _to_be_repaired(request.store):
@@ -140,6 +189,7 @@ def _execute(
         notes += [*held.notes, *request.store.recover(held)]
         # Another process may have learned, or recovery changed what is current, since the first look.
         ledger, delta = _compared(request, snapshot)
+        request = _reshaped(request, delta)
         reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:
             with _noted_ends(request, clock):
@@ -158,6 +208,13 @@ def _execute(
         message=end_message(learned, version.number),
         notes=(*notes, *version.notes),
     )
+
+
+def _reshaped(request: RunRequest, delta: Delta) -> RunRequest:
+    """A cycle that can't continue the adapter is a full retrain, where the author has said so."""
+    if request.on_shape_change == "retrain" and delta.shape_changed and request.store.current() is not None:
+        return replace(request, kind="full")
+    return request
 
 
 def _refuse_lost(request: RunRequest) -> None:
@@ -195,7 +252,10 @@ def _noted_ends(request: RunRequest, clock: Clock) -> Iterator[None]:
 def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:
     """What the current version knows, and what of the snapshot it does not."""
     ledger = known_to(request.store)
-    return ledger, compare(snapshot, ledger, unfinished=request.unfinished)
+    delta = compare(snapshot, ledger, unfinished=request.unfinished)
+    if request.retrain_on_config and delta.config_changed and not delta.fresh:
+        delta = replace(delta, fresh=snapshot.lessons, known=())
+    return ledger, delta
 
 
 def _learn_and_commit(
@@ -215,6 +275,7 @@ def _learn_and_commit(
     request.store.note(JournalEntry("started", started_at, kind=request.kind))
     formerly = request.store.ever_learned()
     instance = learner()
+    texts = control.texts = Texts(snapshot, lambda newer: _replanned(request, newer, ledger, plan))
     learned = instance.learn(plan, control)
     if control.stop_requested():
         raise LearningCancelled
@@ -222,7 +283,7 @@ def _learn_and_commit(
     version = request.store.commit(
         held,
         commit_of(
-            snapshot,
+            texts.snapshot,
             ledger,
             learned,
             kind=request.kind,
@@ -232,6 +293,7 @@ def _learn_and_commit(
             formerly=formerly | request.store.ever_learned(),
             remembered=request.store.replay().ids(),
             keep=request.keep_versions,
+            superseded=texts.superseded,
         ),
     )
     instance.committed(plan.session.key, str(version.path))
@@ -256,6 +318,14 @@ def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:
         known=() if full else delta.known,
         max_steps=None if full else request.max_steps,
     )
+
+
+def _replanned(request: RunRequest, snapshot: Snapshot, ledger: Ledger, plan: LearnPlan) -> LearnPlan:
+    """`plan` for a newer text of the document, of which only sections differ."""
+    if request.kind == "full":
+        return replace(plan, fresh=snapshot.lessons)
+    delta = compare(snapshot, ledger, unfinished=request.unfinished)
+    return replace(plan, fresh=delta.fresh, known=delta.known)
 
 
 def session_request(

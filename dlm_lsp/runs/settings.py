@@ -9,6 +9,7 @@ from typing import Literal
 from dlm_lsp.training.protocol import LearnerMode
 
 OnSave = Literal["train", "mark", "off"]
+OnShapeChange = Literal["ask", "retrain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,5 @@ class RunSettings:
     keep_versions: int = 10
     warm_on_open: bool = True
     learner: LearnerMode = "thread"
+    on_shape_change: OnShapeChange = "ask"
+    retrain_on_config: bool = False

@@ -21,7 +21,8 @@ def progress_message(run: RunView) -> str:
     """Such as `step 34/100 · loss 0.81 · 12 s left`, or the phase by name."""
     if run.state is RunState.TRAINING and run.total is not None and run.loss is not None:
         left = f" · {_duration(run.seconds_left)} left" if run.seconds_left is not None and run.step > 1 else ""
-        return f"step {run.step}/{run.total} · loss {run.loss:.2f}{left}"
+        news = f" · {run.detail}" if run.detail else ""
+        return f"step {run.step}/{run.total} · loss {run.loss:.2f}{left}{news}"
     text = _STATES.get(run.state, run.state.value)
     if run.state is RunState.LOADING and run.phase == "import":
         text = "importing torch and transformers"
@@ -73,9 +74,10 @@ def end_message(learned: Learned, version: int) -> str:
         return f"learned in {steps} ({name})"
     if learned.end == "epochs":
         return f"trained all epochs in {steps} ({name})"
+    how = "ended early, after" if learned.end == "stopped" else "stopped at the cap of"
     unlearned = sum(1 for lesson in learned.lessons if not lesson.learned)
     left = f"; {unlearned} of {count(len(learned.lessons), 'lesson')} not learned yet" if unlearned else ""
-    return f"stopped at the cap of {steps} ({name}){left}"
+    return f"{how} {steps} ({name}){left}"
 
 
 def count(number: int, noun: str) -> str:

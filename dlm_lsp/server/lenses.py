@@ -10,6 +10,7 @@ from dlm_lsp.runs.status import DocumentStatus, RunState
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server.commands import Command
 
+_TRAIN_AGAIN = (Command.TRAIN_NOW, "Train again")
 _TOP = types.Range(types.Position(0, 0), types.Position(0, 0))
 
 
@@ -35,9 +36,11 @@ def actions(
     locked = [each for each in diagnostics if each.code == "store-locked"]
     if locked and wanted(types.CodeActionKind.QuickFix, only):
         found.append(_action(Command.UNLOCK, "Remove the lock of a dead process", uri, quick_fix_of=locked))
-    reshaped = [each for each in diagnostics if each.code == "run-failed"]
-    if reshaped and wanted(types.CodeActionKind.QuickFix, only):
-        found.append(_action(Command.TRAIN_NOW, "Train again", uri, quick_fix_of=reshaped))
+    failed = [each for each in diagnostics if each.code == "run-failed"]
+    if failed and wanted(types.CodeActionKind.QuickFix, only):
+        reshaped = status.last is not None and status.last.code == "shape-changed"
+        again = (Command.FULL_RETRAIN, "Full retrain with the new adapter") if reshaped else _TRAIN_AGAIN
+        found.append(_action(*again, uri, quick_fix_of=failed))
     if status.state is RunState.IDLE and wanted(types.CodeActionKind.Source, only):
         found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))
     return found

@@ -116,6 +116,23 @@ SETTINGS = (
         maximum=86_400,
     ),
     Setting(
+        "onShapeChange",
+        _RUN.on_shape_change,
+        "What a save does that changes what fixes the adapter's weights (base model, rank, kind, target modules).",
+        "on_shape_change",
+        choices={
+            "ask": "say on the changed key that the adapter can't go on, and offer a full retrain",
+            "retrain": "begin a full retrain at once",
+        },
+    ),
+    Setting(
+        "retrainOnConfig",
+        _RUN.retrain_on_config,
+        "Whether a save that changes settings alone (such as the learning rate) trains a cycle with them at once. "
+        "Otherwise they hold from the next cycle on.",
+        "retrain_on_config",
+    ),
+    Setting(
         "home",
         "",
         "The folder that holds what has been learned. Empty: the environment variable DLM_HOME, or ~/.dlm.",

@@ -28,7 +28,8 @@ class CycleMix:
     """Each step of a cycle: fresh rows first, then known lessons to rehearse, `size` rows together.
 
     Both are taken by turns, in a seeded order: each comes up once before any comes up again. The rows of a known
-    lesson are made (`rows_of`) only when it comes up, so that a step costs the same in a long document.
+    lesson are made (`rows_of`) only when it comes up, so that a step costs the same in a long document. Rows in
+    `first` (some of `fresh`) take their first turn before all others.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class CycleMix:
         rows_of: Callable[[Lesson], Sequence[Row]],
         size: int,
         seed: int,
+        first: Sequence[Row] = (),
     ) -> None:
+        self.first = list(first)
         self.fresh = [fresh[place] for place in order(len(fresh), seed, 0)]
         self.known = [known[place] for place in order(len(known), seed, 1)]
         self.rows_of = rows_of
@@ -56,6 +59,10 @@ class CycleMix:
     def _fresh(self, number: int, share: int, learned: Callable[[Row], bool]) -> list[Row]:
         """Mostly pending rows; some places rehearse what the run has learned itself, lest it drift away."""
         pending = [row for row in self.fresh if not learned(row)]
+        ahead, self.first = self.first[:share], self.first[share:]
+        if ahead:
+            rest = [row for row in pending if row not in ahead]
+            return [*ahead, *_by_turns(rest, number * (share - len(ahead)), share - len(ahead))]
         done = [row for row in self.fresh if learned(row)]
         spare = 0 if self.known else share - len(pending)
         count = max(spare, min(len(done), share // _LEARNED_PART))

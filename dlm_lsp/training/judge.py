@@ -59,6 +59,14 @@ class Judge:
     def __post_init__(self) -> None:
         self._seen = {(row.identity, row.index): _Seen(row.targets, row.kind) for row in self.rows}
 
+    def revise(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """Judges `rows` from now on; what was measured of rows before stays. Returns those that are new."""
+        new = tuple(row for row in rows if (row.identity, row.index) not in self._seen)
+        for row in new:
+            self._seen[row.identity, row.index] = _Seen(row.targets, row.kind)
+        self.rows = rows
+        return new
+
     def add(self, step: Iterable[Measured]) -> None:
         """Takes in what one optimizer step measured."""
         for measured in step:

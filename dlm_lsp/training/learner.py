@@ -22,6 +22,7 @@ from dlm_lsp.training.protocol import (
     LearnPlan,
     PhaseName,
     Question,
+    Revision,
     SessionInfo,
     SessionRequest,
     Spoken,
@@ -294,6 +295,12 @@ class _Clock:
 
     def question(self) -> Question | None:
         return self.control.question()
+
+    def revision(self) -> Revision | None:
+        return self.control.revision()
+
+    def finish_requested(self) -> bool:
+        return self.control.finish_requested()
 
 
 def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[], None]) -> Learned:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.batches import CycleMix, epoch
 from dlm_lsp.training.judge import Judge
 from dlm_lsp.training.protocol import (
@@ -54,7 +55,8 @@ class _Run:
         self.plan = plan
         self.control = control
         self._between = between
-        self.rows = self._tokenise()
+        self._lessons: dict[str, Lesson] = {}  # all that the run was for, in any of its texts
+        self.rows = self._tokenise(told=True)
         self.judge = Judge(self.rows)
         self.peak = peak_rate(plan.session.settings, session.base.hidden_size)
         self.steps = 0
@@ -78,22 +80,49 @@ class _Run:
         self._loss, self._rate = done.loss, rate
         self.control.step(self.steps, total, done.loss, rate, done.tokens)
 
+    def revised(self) -> tuple[Row, ...] | None:
+        """Takes in a newer text, if there is one, and returns the rows that are new with it.
+
+        What was measured of the others stays, and so do the optimizer and the number of steps.
+        """
+        revision = self.control.revision()
+        if revision is None:
+            return None
+        self.plan = revision.plan
+        self.rows = self._tokenise()
+        new = self.judge.revise(self.rows)
+        revision.taken()
+        return new
+
+    def finishes(self) -> bool:
+        """Whether to end here, with what there is. Raises LearningCancelled where there is nothing yet."""
+        if not self.control.finish_requested():
+            return False
+        if self.steps == 0:
+            raise LearningCancelled("its first step was not made yet")
+        return True
+
     def outcome(self, end: LearnEnd) -> Outcome:
+        """With a result for what left the text again, too, if a step held it: the adapter knows of it."""
+        wanted = {lesson.identity for lesson in self.plan.fresh}
         lessons = tuple(
-            self.judge.result(lesson, self._held[lesson.identity])
-            for lesson in {lesson.identity: lesson for lesson in self.plan.fresh}.values()
+            self.judge.result(lesson, self._held[identity])
+            for identity, lesson in self._lessons.items()
+            if identity in wanted or self._held[identity]
         )
         return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons)
 
-    def _tokenise(self) -> tuple[Row, ...]:
+    def _tokenise(self, *, told: bool = False) -> tuple[Row, ...]:
         """The rows of the fresh lessons; each lesson once, should it stand in the document twice."""
         lessons = {lesson.identity: lesson for lesson in self.plan.fresh}
+        self._lessons.update(lessons)
         self.session.keep_rows_of(lesson.identity for lesson in (*self.plan.fresh, *self.plan.known))
         rows: list[Row] = []
         for number, lesson in enumerate(lessons.values()):
             if number % 64 == 0:
                 self._pause()
-                self.control.phase("tokenise", fraction=number / len(lessons))
+                if told:
+                    self.control.phase("tokenise", fraction=number / len(lessons))
             rows += self.session.rows(lesson)
         return tuple(rows)
 
@@ -105,66 +134,109 @@ class _Run:
 
 
 def _cycle(run: _Run) -> LearnEnd:
-    session, plan = run.session, run.plan
-    known = {lesson.identity: lesson for lesson in plan.known}
-    for lesson in plan.fresh:
-        known.pop(lesson.identity, None)
-    mix = CycleMix(
-        fresh=run.rows,
-        known=tuple(known.values()),
-        rows_of=session.rows,
-        size=session.step_rows,
-        seed=plan.session.settings.seed,
-    )
-    total = MOST_STEPS if plan.max_steps is None else plan.max_steps
+    """Steps until all is learned, at most `max_steps`; for a text that comes meanwhile the cap counts anew."""
+    session = run.session
+    most = MOST_STEPS if run.plan.max_steps is None else run.plan.max_steps
+    mix, total = _mix(run), most
     run.control.phase("train")
-    while run.steps < total:
+    while True:
+        if (new := run.revised()) is not None:
+            mix, total = _mix(run, first=new), run.steps + most
+        if run.steps and run.learned:
+            return "learned"
+        if run.finishes():
+            return "stopped"
+        if run.steps >= total:
+            return "cap"
         rows = mix.step(session.global_step, run.judge.learned)
         run.step(rows, cycle_rate(run.peak, session.moments_step), total)
-        if run.learned:
-            return "learned"
-    return "cap"
+
+
+def _mix(run: _Run, first: Sequence[Row] = ()) -> CycleMix:
+    fresh = {lesson.identity for lesson in run.plan.fresh}
+    known = {lesson.identity: lesson for lesson in run.plan.known if lesson.identity not in fresh}
+    return CycleMix(
+        fresh=run.rows,
+        known=tuple(known.values()),
+        rows_of=run.session.rows,
+        size=run.session.step_rows,
+        seed=run.plan.session.settings.seed,
+        first=first,
+    )
+
+
+class _NewText(Exception):  # noqa: N818 - nothing went wrong
+    """In the middle of an epoch the run got a newer text, with these new rows."""
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+class _Enough(Exception):  # noqa: N818 - nothing went wrong
+    """In the middle of an epoch the run was to end early."""
 
 
 def _full(run: _Run) -> LearnEnd:
-    """With a written number of epochs exactly those; otherwise whole epochs until every lesson is learned."""
-    settings = run.plan.session.settings
-    per_epoch = len(epoch(run.rows, run.session.step_rows, settings.seed, 0))
+    """Epochs over the whole text; over a text that comes meanwhile they are counted anew, its new rows first."""
     run.control.phase("train")
+    first: tuple[Row, ...] = ()
+    while True:
+        try:
+            return _epochs(run, first)
+        except _NewText as text:
+            first = text.rows
+        except _Enough:
+            return "stopped"
+
+
+def _epochs(run: _Run, first: tuple[Row, ...]) -> LearnEnd:
+    """With a written number of epochs exactly those; otherwise whole epochs until every lesson is learned."""
+    settings, size, begin = run.plan.session.settings, run.session.step_rows, run.steps
+    per_epoch = len(epoch(run.rows, size, settings.seed, 0))
+    ahead = [list(first[place : place + size]) for place in range(0, len(first), size)]
     if settings.num_epochs is not None:
-        total = settings.num_epochs * per_epoch
+        total = settings.num_epochs * per_epoch + len(ahead)
         warmup = warm_up_steps(settings.warmup_ratio, total)
         schedule = FullSchedule(run.peak, settings.lr_scheduler, warmup, total)
-        for _ in range(settings.num_epochs):
-            _epoch(run, schedule, total)
+        for number in range(settings.num_epochs):
+            _epoch(run, schedule, begin + total, begin, ahead if number == 0 else [])
         return "learned" if run.learned else "epochs"
     # How long it takes is not known before: warm up, keep the rate until all is learned, then let it fall
     # over one more epoch, as the scheduler says.
     warmup = warm_up_steps(settings.warmup_ratio, USUAL_EPOCHS * per_epoch)
     most = max(USUAL_EPOCHS, min(MOST_EPOCHS, MOST_STEPS // per_epoch))
+    total = begin + most * per_epoch + len(ahead)
     steady = FullSchedule(run.peak, "constant", warmup, most * per_epoch)
     cooling = settings.lr_scheduler != "constant"
     done = 0
     while done < most:
         while done < most - cooling:
-            _epoch(run, steady, most * per_epoch)
+            _epoch(run, steady, total, begin, ahead if done == 0 else [])
             done += 1
             if done >= USUAL_EPOCHS - cooling and run.learned:
                 break
         if cooling:
             falling = FullSchedule(run.peak, settings.lr_scheduler, 0, per_epoch)
-            _epoch(run, falling, most * per_epoch, start=run.steps)
+            _epoch(run, falling, total, run.steps)
             done += 1
         if run.learned:
             return "learned"
     return "epochs"
 
 
-def _epoch(run: _Run, schedule: FullSchedule, total: int, start: int = 0) -> None:
-    """Each row once; the schedule's step 0 is the run's step `start`."""
+def _epoch(run: _Run, schedule: FullSchedule, total: int, start: int, ahead: Sequence[list[Row]] = ()) -> None:
+    """Each row once, after the steps `ahead`; the schedule's step 0 is the run's step `start`.
+
+    Raises _NewText and _Enough between two steps.
+    """
     session = run.session
     settings = run.plan.session.settings
     batches = epoch(run.rows, session.step_rows, settings.seed, round(session.epoch))
-    for rows in batches:
+    for rows in (*ahead, *batches):
+        if (new := run.revised()) is not None:
+            raise _NewText(new)
+        if run.finishes():
+            raise _Enough
         run.step(rows, schedule.rate(run.steps - start), total)
     session.epoch = round(session.epoch) + 1.0

@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from dlm_lsp import __version__
 from dlm_lsp.training import wire
+from dlm_lsp.training.amending import Amending
 from dlm_lsp.training.patience import Patience, Watch
 from dlm_lsp.training.pipe import Gone, LearnerProcess
 from dlm_lsp.training.protocol import (
@@ -177,14 +178,15 @@ class ProcessLearner:
         Asks it to stop when `control` says so, and ends a process that hangs.
         """
         relay = Relay(process, control, self._next)
+        amending = Amending(process, control, call)
         try:
-            yield from self._heard(process, call, control, watch, relay)
+            yield from self._heard(process, call, control, watch, relay, amending)
         except BaseException as error:
             relay.fails(error)
             raise
 
     def _heard(
-        self, process: LearnerProcess, call: int, control: Control, watch: Watch, relay: Relay
+        self, process: LearnerProcess, call: int, control: Control, watch: Watch, relay: Relay, amending: Amending
     ) -> Iterator[wire.Report]:
         """The end of the call comes last, after that of a question which it has crossed."""
         looked = time.monotonic()
@@ -203,6 +205,7 @@ class ProcessLearner:
             if report is not None:
                 watch.hears(report)
                 relay.hears(report)
+                amending.hears(report)
             if isinstance(report, wire.Hello):
                 self._check(report)
             elif report is not None and not isinstance(report, wire.Beat) and report.call == call:
@@ -211,6 +214,8 @@ class ProcessLearner:
                 else:
                     yield report
             relay.look(more=last is None)
+            if last is None and not watch.stopping:
+                amending.look()
             if last is not None and not relay.busy:
                 yield last  # and is not come back
             if watch.overdue:

@@ -16,7 +16,7 @@ from dlm_lsp.document.model import Lesson
 LearnerMode = Literal["thread", "process"]
 RunKind = Literal["cycle", "full"]
 PhaseName = Literal["import", "load", "download", "tokenise", "train", "write"]
-LearnEnd = Literal["learned", "cap", "epochs"]
+LearnEnd = Literal["learned", "cap", "epochs", "stopped"]
 AnswerEnd = Literal["end", "length", "stopped"]
 
 
@@ -217,6 +217,17 @@ class Question(Protocol):
         """It can't be answered during this run, or not to its end; it is asked again after it, from its beginning."""
 
 
+class Revision(Protocol):
+    """A newer text of what a run learns. Called on the learner's thread."""
+
+    @property
+    def plan(self) -> LearnPlan:
+        """What the rest of the run has to learn; session, kind and cap are those of the run."""
+
+    def taken(self) -> None:
+        """From here on the run learns this; to be called once, unless the run ends before."""
+
+
 class Control(Protocol):
     """What a learner is handed to be controlled by, and to tell its progress. Called on the learner's thread."""
 
@@ -234,6 +245,12 @@ class Control(Protocol):
 
         Whoever takes it ends it. Answering it changes nothing in what is learned.
         """
+
+    def revision(self) -> Revision | None:
+        """The newest text to go on with, if there is one: polled at each step boundary of a run."""
+
+    def finish_requested(self) -> bool:
+        """Whether to end the run at this step boundary and keep what it has learned: polled there, and then done."""
 
 
 class Unwatched:
@@ -253,6 +270,12 @@ class Unwatched:
 
     def question(self) -> None:
         """Nobody asks."""
+
+    def revision(self) -> None:
+        """Nobody writes on."""
+
+    def finish_requested(self) -> bool:
+        return False
 
 
 class Learner(Protocol):

@@ -16,7 +16,15 @@ from typing import NoReturn
 
 from dlm_lsp import __version__
 from dlm_lsp.training import wire
-from dlm_lsp.training.protocol import GenerateRequest, Learner, LearnerError, LearningCancelled, PhaseName, Spoken
+from dlm_lsp.training.protocol import (
+    GenerateRequest,
+    Learner,
+    LearnerError,
+    LearningCancelled,
+    LearnPlan,
+    PhaseName,
+    Spoken,
+)
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +98,8 @@ class _Requests:
         self._waiting: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
         self._stopped: frozenset[int] = frozenset()
         self._held: wire.Request | None = None  # was looked at, and is no question
+        self._revision: wire.Revise | None = None  # the newest that was not taken yet
+        self._finishing = 0  # the last call that was asked to end early
         threading.Thread(target=self._main, name="dlm-requests", daemon=True).start()
 
     def next(self) -> wire.Request:
@@ -110,6 +120,15 @@ class _Requests:
         """Whether `call` is to stop."""
         return call in self._stopped
 
+    def revision(self, call: int) -> wire.Revise | None:
+        """Takes the newest text for `call`, if one has come."""
+        revision, self._revision = self._revision, None
+        return revision if revision is not None and revision.call == call else None
+
+    def finishing(self, call: int) -> bool:
+        """Whether `call` is to end early."""
+        return call == self._finishing
+
     def _main(self) -> None:
         code = EXIT_ALONE
         try:
@@ -118,6 +137,10 @@ class _Requests:
                 if isinstance(request, wire.Stop):
                     recent = {call for call in self._stopped if call > request.call - _RECENT}
                     self._stopped = frozenset({*recent, request.call})
+                elif isinstance(request, wire.Revise):
+                    self._revision = request
+                elif isinstance(request, wire.Finish):
+                    self._finishing = request.call
                 else:
                     self._waiting.put(request)
         except OSError as error:
@@ -183,6 +206,28 @@ class _Control:
     def question(self) -> _Question | None:
         asked = self._requests.question()
         return _Question(asked, self._requests, self._reports) if asked is not None else None
+
+    def revision(self) -> _Revision | None:
+        revision = self._requests.revision(self._call)
+        return _Revision(revision, self._reports) if revision is not None else None
+
+    def finish_requested(self) -> bool:
+        return self._requests.finishing(self._call)
+
+
+class _Revision:
+    """A newer text of what a call learns (see `protocol.Revision`)."""
+
+    def __init__(self, revision: wire.Revise, reports: _Reports) -> None:
+        self._revision = revision
+        self._reports = reports
+
+    @property
+    def plan(self) -> LearnPlan:
+        return self._revision.plan
+
+    def taken(self) -> None:
+        self._reports.send(wire.Revised(self._revision.call, self._revision.number))
 
 
 class _Question:

@@ -29,7 +29,7 @@ from dlm_lsp.training.protocol import (
 )
 
 # Both ends must speak the same one; to be raised with every change of a message.
-PROTOCOL = 2
+PROTOCOL = 3
 
 # A length beyond this is no frame but noise. A plan holds its lessons' text; nothing else comes near.
 MAX_FRAME = 64 * 1024 * 1024
@@ -75,6 +75,27 @@ class Generate(_Message):
     call: int
     request: GenerateRequest
     type: Literal["generate"] = "generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Revise(_Message):
+    """A newer text for the `Learn` that is call `call`; of several that were not taken yet, the last counts.
+
+    Is answered with `Revised` when it is taken, and not at all if the call ends before.
+    """
+
+    call: int
+    number: int
+    plan: LearnPlan
+    type: Literal["revise"] = "revise"
+
+
+@dataclass(frozen=True, slots=True)
+class Finish(_Message):
+    """Asks the `Learn` that is call `call` to end at its next step boundary, with what it has learned."""
+
+    call: int
+    type: Literal["finish"] = "finish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +162,15 @@ class Step(_Message):
     learning_rate: float
     tokens: int
     type: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Revised(_Message):
+    """From here on the call learns its revision `number`."""
+
+    call: int
+    number: int
+    type: Literal["revised"] = "revised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +247,8 @@ class Failed(_Message):
     type: Literal["failed"] = "failed"
 
 
-Request = Warm | Learn | Generate | Committed | Release | Stop
-Report = Hello | Beat | Phase | Step | Text | Piece | Warmed | Outcome | Answered | Later | Cancelled | Failed
+Request = Warm | Learn | Generate | Revise | Finish | Committed | Release | Stop
+Report = Hello | Beat | Phase | Step | Revised | Text | Piece | Warmed | Outcome | Answered | Later | Cancelled | Failed
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="type")])

@@ -115,24 +115,6 @@ async def test_a_corrected_answer_is_changed_then_learned_and_the_old_one_leaves
     assert not any("At seven." in content for content in remembered)
 
 
-async def test_a_save_during_a_run_waits_as_the_newest(desk: Desk, tmp_path: Path) -> None:
-    with Gate(tmp_path / "gate") as gate:
-        desk.learner.gate = gate
-        desk.save(FERRY)
-        desk.clock.advance(0.4)
-        await desk.until(events.Started)
-        for number in range(3):
-            desk.save(FERRY + exchange("Which save was it?", f"Number {number}."))
-            desk.clock.advance(1)
-        assert len(desk.learner.plans) == 1
-        gate.allow(10)
-        await desk.settle()
-
-    assert [len(plan.fresh) for plan in desk.learner.plans] == [1, 1]
-    assert desk.learner.plans[1].fresh[0].answer == "Number 2."
-    assert [event.version for event in desk.of(events.Finished)] == [1, 2]
-
-
 async def test_a_cancelled_run_changes_nothing_and_the_next_save_learns(desk: Desk, tmp_path: Path) -> None:
     await desk.learn(FERRY)
     with Gate(tmp_path / "gate") as gate:

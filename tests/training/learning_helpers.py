@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ CHATML = (
 TEXT = "The harbour of the old town opens at six. Who keeps the lighthouse? Nobody knows, they say.\n"
 
 
+@dataclass
+class Text:
+    """A newer text of a run, and whether the run took it in."""
+
+    plan: LearnPlan
+    is_taken: bool = False
+
+    def taken(self) -> None:
+        assert not self.is_taken
+        self.is_taken = True
+
+
 class Recorder:
     """A control that remembers everything, and stops after `stop_after` steps."""
 
@@ -38,6 +51,8 @@ class Recorder:
         self.phases: list[str] = []
         self.steps: list[tuple[int, int, float, float, int]] = []
         self.questions: list[Question] = []
+        self.revisions: dict[int, Text] = {}  # by the number of steps after which they come
+        self.finish_after: int | None = None
 
     def stop_requested(self) -> bool:
         return self.stop_after is not None and len(self.steps) >= self.stop_after
@@ -50,6 +65,13 @@ class Recorder:
 
     def question(self) -> Question | None:
         return self.questions.pop(0) if self.questions else None
+
+    def revision(self) -> Text | None:
+        due = [after for after in self.revisions if after <= len(self.steps)]
+        return self.revisions.pop(min(due)) if due else None
+
+    def finish_requested(self) -> bool:
+        return self.finish_after is not None and len(self.steps) >= self.finish_after
 
     @property
     def rates(self) -> list[float]:

@@ -19,6 +19,7 @@ from dlm_lsp.training.protocol import (
     Learner,
     LearnerError,
     LearningCancelled,
+    LearnPlan,
     SessionRequest,
     Spoken,
     Unwatched,
@@ -28,6 +29,7 @@ from tests.training.fake_child import COMMAND
 from tests.training.learning_helpers import (
     Asked,
     Recorder,
+    Text,
     answer,
     commit,
     cycle,
@@ -64,6 +66,11 @@ def real(request: pytest.FixtureRequest, made: dict[str, Learner]) -> Learner:
 
 @pytest.fixture(params=ALL)
 def learner(request: pytest.FixtureRequest, made: dict[str, Learner]) -> Learner:
+    return made[request.param]
+
+
+@pytest.fixture(params=[*REAL, "fake"])  # the steps of a fake one take no time: no message comes between them
+def steered(request: pytest.FixtureRequest, made: dict[str, Learner]) -> Learner:
     return made[request.param]
 
 
@@ -345,6 +352,40 @@ def test_a_question_that_fails_fails_alone(real: Learner, base: Path, tmp_path: 
     assert (asked.outcome.code, "v0009 can't be read" in str(asked.outcome)) == ("version-unreadable", True)
     assert isinstance(too_long.outcome, LearnerError)
     assert too_long.outcome.code == "question-too-long"
+
+
+# -- steered on the way
+
+
+def test_a_newer_text_is_taken_in_its_new_rows_go_first_and_the_cap_counts_anew(steered: Learner, base: Path) -> None:
+    session, new = request(base, key="steered"), exchange("Who came later?", "They came later.")
+    control, text = Recorder(), Text(LearnPlan(session, "cycle", (LESSONS[1], new), (), 60))
+    control.revisions[1] = text
+    learned = cycle(steered, session, LESSONS[:2], steps=60, control=control)
+    assert text.is_taken
+    results = {each.identity: each for each in learned.lessons}
+    assert results.keys() == {LESSONS[0].identity, LESSONS[1].identity, new.identity}
+    assert results[LESSONS[0].identity].times_seen >= 1, "the adapter knows something of what left the text"
+    assert results[new.identity].times_seen >= 1
+    assert results[LESSONS[1].identity].times_seen >= results[new.identity].times_seen
+    assert control.steps[-1][1] > control.steps[0][1], "the total grew"
+
+
+def test_a_full_retrain_takes_a_newer_text_in_as_well(steered: Learner, base: Path) -> None:
+    session, new = request(base, key="steered", num_epochs=100), exchange("Who came later?", "They came later.")
+    control, text = Recorder(), Text(LearnPlan(session, "full", (*LESSONS, new), (), None))
+    control.revisions[1] = text
+    learned = full(steered, session, LESSONS, control=control)
+    assert text.is_taken
+    assert {each.identity for each in learned.lessons} == {each.identity for each in (*LESSONS, new)}
+
+
+def test_a_run_ends_early_with_what_it_has(steered: Learner, base: Path) -> None:
+    control = Recorder()
+    control.finish_after = 1
+    learned = cycle(steered, request(base, key="steered"), LESSONS, steps=500, control=control)
+    assert (learned.end, learned.steps >= 1, learned.steps < 500) == ("stopped", True, True)
+    assert {each.times_seen for each in learned.lessons} != {0}
 
 
 # -- letting go
