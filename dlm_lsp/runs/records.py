@@ -21,7 +21,7 @@ from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
-from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.status import DocumentStatus, Failure
 from dlm_lsp.store import Store, dlm_home, read_regular
 from dlm_lsp.training.protocol import RunKind
 
@@ -59,6 +59,7 @@ class Record:
     """Everything about one document.
 
     `document` is the newest text, saved or not; `sourced` the lessons of its sourced files at the last run.
+    `queued` and `learning` are the lessons of the runs below. `failed`: the last run of this process, if it failed.
     `rest_until`: before that moment (monotonic seconds) no save begins a run. `open`: somebody looks at it.
     """
 
@@ -71,6 +72,9 @@ class Record:
     pending: Pending | None = None
     running: Running | None = None
     lock_timer: Timer | None = None
+    queued: frozenset[str] = frozenset()
+    learning: frozenset[str] = frozenset()
+    failed: Failure | None = None
     rest_until: float = 0.0
     open: bool = True
     idle: list[asyncio.Future[None]] = field(default_factory=list)
@@ -78,6 +82,11 @@ class Record:
     @property
     def path(self) -> Path:
         return self.status.document
+
+    @property
+    def failure(self) -> Failure | None:
+        """The last run that failed, of this process or (from the store) of another."""
+        return self.failed or self.view.failure
 
     @property
     def busy(self) -> bool:
@@ -176,15 +185,20 @@ class Records:
 
     def refresh(self, record: Record, event: events.Event | None = None) -> None:
         """Recomputes what follows from the newest text, the store and the runs, and tells everybody."""
-        running, pending = record.running, record.pending
-        record.status = views.with_facts(
+        running, pending, ledger = record.running, record.pending, record.view.ledger
+        going_on = views.RunOf(running.request.kind, running.request.document) if running else None
+        waiting = views.RunOf(pending.kind, pending.document) if pending else None
+        record.learning, record.queued = views.wanted(going_on, ledger), views.wanted(waiting, ledger)
+        status = views.with_facts(
             record.status,
             record.document,
             record.view,
             record.sourced,
-            learning=views.RunOf(running.request.kind, running.request.document) if running else None,
-            queued=views.RunOf(pending.kind, pending.document) if pending else None,
+            learning=record.learning,
+            queued=record.queued,
+            failure=record.failure,
         )
+        record.status = replace(status, sections_generation=status.generation + 1)
         self.announce(record, event)
 
     def change(self, record: Record, event: events.Event) -> None:
@@ -195,6 +209,7 @@ class Records:
             self.announce(record, event)
             return
         if isinstance(event, events.TERMINAL):
+            record.failed = None if isinstance(event, events.Finished | events.Cancelled) else record.failed
             self.look(record)
         self.refresh(record, event)
         if isinstance(event, events.Finished):
