@@ -232,20 +232,21 @@ class Supervisor:
 
     async def recall(self, truth: Truth, *, removed: bool = False) -> Recall:
         """What the store remembers beyond the ledger; with `removed`, how the removed lessons began, too."""
-        if (known := self._recalled(truth, removed=removed)) is not None:
+        if (known := self.recalled(truth, removed=removed)) is not None:
             return known
         return await asyncio.to_thread(self.recall_now, truth, removed=removed)
 
     def recall_now(self, truth: Truth, *, removed: bool = False) -> Recall:
         """The same where there is no loop: reads files."""
-        if (known := self._recalled(truth, removed=removed)) is not None:
+        if (known := self.recalled(truth, removed=removed)) is not None:
             return known
         record = self._records.get(truth.status.document)
         if record is None or record.store is None:
             return Recall()
         return self._memory.recall(record.store, truth.view.ledger, _sections(truth, removed=removed))
 
-    def _recalled(self, truth: Truth, *, removed: bool) -> Recall | None:
+    def recalled(self, truth: Truth, *, removed: bool = False) -> Recall | None:
+        """The same as far as it is at hand without reading; None if it is not."""
         record = self._records.get(truth.status.document)
         if not self.trusted or record is None or record.store is None or not truth.view.ledger.lessons:
             return Recall()

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from dlm_lsp.document import Document, Exchange, Section
+from dlm_lsp.document import Document, Exchange, Lesson, Section
 from dlm_lsp.document.identity import exchange_lessons
+from dlm_lsp.runs.history import Chapter, story
 from dlm_lsp.runs.labels import summary
 from dlm_lsp.runs.memory import Words
 from dlm_lsp.runs.sections import lesson_status
@@ -22,8 +23,10 @@ from dlm_lsp.runs.status import (
     SectionStatus,
 )
 from dlm_lsp.runs.views import StoreView
+from dlm_lsp.store import Chronicle
 
 Pair = tuple[Section, SectionStatus]
+Numbered = tuple[int, Exchange, LessonStatus]
 
 
 @dataclass(frozen=True)
@@ -52,24 +55,38 @@ class Truth:
             if told.range.end.line >= first:
                 yield sections[number], told
 
-    def exchanges(self, section: Section) -> tuple[tuple[Exchange, LessonStatus], ...]:
-        """The truth of each exchange; also of those that can be read of a section with an error elsewhere."""
+    def exchanges(self, section: Section, first: int = 0, last: int | None = None) -> Iterator[Numbered]:
+        """The exchanges on the lines `first` to `last`, each with its number in the section (from 1) and its truth.
+
+        Also those that can be read of a section with an error elsewhere.
+        """
         if section.kind != "instruction":
-            return ()
-        lessons = section.lessons or exchange_lessons(section.exchanges)
-        return tuple(
-            (
-                exchange,
-                lesson_status(
-                    lesson,
-                    self.view.ledger,
-                    self.view.anchors,
-                    queued=self.queued,
-                    learning=self.learning,
-                    failure=self.failure,
-                ),
-            )
-            for exchange, lesson in zip(section.exchanges, lessons, strict=True)
+            return
+        begin = max(bisect_right(section.exchanges, first, key=lambda each: each.range.start.line) - 1, 0)
+        for number in range(begin, len(section.exchanges)):
+            exchange = section.exchanges[number]
+            if last is not None and exchange.range.start.line > last:
+                return
+            if exchange.range.end.line >= first:
+                lesson = section.lessons[number] if section.lessons else exchange_lessons([exchange])[0]
+                yield number + 1, exchange, self._of(lesson)
+
+    def story(self, section: Section, chronicle: Chronicle) -> tuple[Chapter, ...]:
+        """What happened to a section, version by version."""
+        return story(((each.identity, each.anchor) for each in section.lessons), chronicle, self.present)
+
+    def exchange_story(self, lesson: LessonStatus, chronicle: Chronicle) -> tuple[Chapter, ...]:
+        """What happened to one exchange."""
+        return story([(lesson.identity, lesson.anchor)], chronicle, self.present)
+
+    def _of(self, lesson: Lesson) -> LessonStatus:
+        return lesson_status(
+            lesson,
+            self.view.ledger,
+            self.view.anchors,
+            queued=self.queued,
+            learning=self.learning,
+            failure=self.failure,
         )
 
     @cached_property
