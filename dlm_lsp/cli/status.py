@@ -86,7 +86,7 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
     if record.store is not None:
         say(f"store    {record.store}")
     if truth is not None:
-        say(f"truth    {truth.summary}")
+        say(f"summary  {truth.summary}")
         console.print(_table(found, truth, history=history))
     if record.removed:
         say(

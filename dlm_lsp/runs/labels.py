@@ -68,9 +68,9 @@ def summary(counts: Mapping[SectionState, int], gone: int, replaced: int) -> str
 
 
 def removed_sentence(lesson: RemovedLesson, quotes: str = "“”") -> str:
-    """What is known of a lesson that left the document, such as `“When does…” · learned in v0003 · seen 5 times`."""
+    """What is known of a lesson that left the document, such as `“When does…” · learned in v0003`."""
     words = f"{quotes[0]}{lesson.words.replace(quotes[0], ' ')}{quotes[1]}"
-    what = words if lesson.words else "a lesson" if lesson.kind is None else f"{lesson.kind} lesson"
+    what = words if lesson.words else "a lesson whose words are forgotten"
     facts = [what, f"learned in {version_name(lesson.version)}", f"seen {count(lesson.times_seen, 'time')}"]
     if lesson.loss_after is not None:
         facts.append(f"loss {lesson.loss_after:.2f}")
