@@ -22,6 +22,7 @@ from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus, Failure
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import Store, dlm_home, read_regular
 from dlm_lsp.training.protocol import RunKind
 
@@ -60,6 +61,7 @@ class Record:
 
     `document` is the newest text, saved or not; `sourced` the lessons of its sourced files at the last run.
     `queued` and `learning` are the lessons of the runs below. `failed`: the last run of this process, if it failed.
+    `truth`: the last look at what is above, see `Supervisor.truth`.
     `rest_until`: before that moment (monotonic seconds) no save begins a run. `open`: somebody looks at it.
     """
 
@@ -75,6 +77,7 @@ class Record:
     queued: frozenset[str] = frozenset()
     learning: frozenset[str] = frozenset()
     failed: Failure | None = None
+    truth: Truth | None = None
     rest_until: float = 0.0
     open: bool = True
     idle: list[asyncio.Future[None]] = field(default_factory=list)
@@ -131,7 +134,7 @@ class Records:
         if last is None or last.outcome != "failed":
             self._by_path.pop(record.path, None)
             return
-        record.document = record.store = record.sourced = None
+        record.document = record.store = record.sourced = record.truth = None
         record.view = views.StoreView()
         record.status = DocumentStatus(document=record.path, generation=record.status.generation, last=last)
 

@@ -220,7 +220,10 @@ class Supervisor:
         record = self._records.get(path)
         if record is None or record.document is None:
             return None
-        return Truth(
+        known = record.truth
+        if known is not None and known.status is record.status and known.document is record.document:
+            return known
+        record.truth = Truth(
             document=record.document,
             status=record.status,
             view=record.view,
@@ -229,6 +232,7 @@ class Supervisor:
             failure=record.failure,
             sourced=record.sourced,
         )
+        return record.truth
 
     async def recall(self, truth: Truth, *, removed: bool = False) -> Recall:
         """What the store remembers beyond the ledger; with `removed`, how the removed lessons began, too."""

@@ -15,7 +15,7 @@ from dlm_lsp.runs.truth import Truth
 from dlm_lsp.server.commands import Command
 from dlm_lsp.server.convert import Positions
 
-MAX_SECTIONS = 1_000
+MAX_SECTIONS = 500
 _TOP = types.Range(types.Position(0, 0), types.Position(0, 0))
 
 

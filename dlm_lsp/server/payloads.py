@@ -16,7 +16,7 @@ from dlm_lsp.server.documents import Text
 from dlm_lsp.server.stories import Told
 
 # What one answer holds at most; the client asks on from where it ends.
-MAX_SECTIONS = 500
+MAX_SECTIONS = 200
 MAX_REMOVED = 200
 
 

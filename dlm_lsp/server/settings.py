@@ -188,7 +188,7 @@ SETTINGS = (
         None,
         choices={
             "document": "Above the frontmatter: the document's state, and what can be done.",
-            "sections": "Also above each of the first 1,000 sections: its state. For editors without inlay hints.",
+            "sections": "Also above each of the first 500 sections: its state. For editors without inlay hints.",
             "off": "No lenses of this server.",
         },
         server_field="code_lens",
