@@ -44,11 +44,11 @@ class Look:
     recall: Recall = field(default_factory=Recall)
 
     def as_json(self, *, history: bool = False) -> dict[str, Any]:
-        """All of it as one JSON object; with `history`, each section's."""
+        """All of it as one JSON object, with `history` each section's: hashes and figures, no text of the document."""
         given = payload(self.record)
         if self.truth is not None:
             given["summary"] = self.truth.summary
-            given["removed_lessons"] = [plain(lesson) for lesson in self.truth.removed(self.recall.words)]
+            given["removed_lessons"] = [plain(lesson) for lesson in self.truth.removed({})]
             for (section, _), told in zip(self.truth.sections(), given["sections"], strict=True):
                 if history:
                     told["history"] = [plain(chapter) for chapter in self.history(section)]
