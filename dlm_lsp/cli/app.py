@@ -144,18 +144,20 @@ def revert(
 def status(
     document: DocumentArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also what each version did to a section, and its exchanges.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Say what has been learned, section by section. Reads only."""
     from dlm_lsp.cli.status import look, show
-    from dlm_lsp.runs.payload import payload
 
     _log(False)
-    record, problems = look(_existing(document), home)
+    found = look(_existing(document), home)
     if as_json:
-        typer.echo(json.dumps(payload(record), indent=2))
+        typer.echo(json.dumps(found.as_json(history=history), indent=2))
     else:
-        show(record, problems, Console())
+        show(found, Console(), history=history)
 
 
 @app.command()

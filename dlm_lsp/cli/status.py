@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dlm_lsp.cli.printer import Printer
-from dlm_lsp.document import Document
+from dlm_lsp.document import Section
+from dlm_lsp.runs.history import Chapter, chapter_sentence
+from dlm_lsp.runs.labels import label, removed_sentence
+from dlm_lsp.runs.memory import Recall
+from dlm_lsp.runs.payload import payload, plain
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import count, headline, section_sentence
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import Learner
 
 _STYLES = {
     SectionState.LEARNED: "green",
     SectionState.PARTLY: "yellow",
+    SectionState.FAILED: "red",
     SectionState.NEW: "cyan",
     SectionState.CHANGED: "cyan",
 }
+REMOVED_SHOWN = 20
 
 
-def look(path: Path, home: Path | None) -> tuple[DocumentStatus, Document | None]:
-    """The same record that an editor would show. Nothing is started: no worker, no model, no lock."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The same record that an editor would show, and what the store remembers; no truth where there is no text."""
+
+    record: DocumentStatus
+    truth: Truth | None = None
+    recall: Recall = field(default_factory=Recall)
+
+    def as_json(self, *, history: bool = False) -> dict[str, Any]:
+        """All of it as one JSON object, with `history` each section's: hashes and figures, no text of the document."""
+        given = payload(self.record)
+        if self.truth is not None:
+            given["summary"] = self.truth.summary
+            given["removed_lessons"] = [plain(lesson) for lesson in self.truth.removed({})]
+            for (section, _), told in zip(self.truth.sections(), given["sections"], strict=True):
+                if history:
+                    told["history"] = [plain(chapter) for chapter in self.history(section)]
+        return given
+
+    def history(self, section: Section) -> tuple[Chapter, ...]:
+        """What happened to a section, version by version."""
+        return self.truth.story(section, self.recall.chronicle) if self.truth is not None else ()
+
+
+def look(path: Path, home: Path | None) -> Look:
+    """Reads document and store. Nothing is started: no worker, no model, no lock."""
     supervisor = Supervisor(learner=_never, settings=RunSettings(home=home, warm_on_open=False))
     record = supervisor.looked_at(path)
-    return record, supervisor.document(path)
+    truth = supervisor.truth(path)
+    if truth is None:
+        return Look(record)
+    return Look(record, truth, supervisor.recall_now(truth, removed=True))
 
 
-def show(record: DocumentStatus, document: Document | None, console: Console) -> None:
+def show(found: Look, console: Console, *, history: bool = False) -> None:
     """A headline, the facts of the current version, a line a section, and the document's problems."""
+    record, truth = found.record, found.truth
 
     def say(text: str, style: str = "") -> None:
         console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
@@ -48,20 +85,36 @@ def show(record: DocumentStatus, document: Document | None, console: Console) ->
         say(f"version  {version_name(record.version)}, committed {when}{steps}{loss}")
     if record.store is not None:
         say(f"store    {record.store}")
+    if truth is not None:
+        say(f"summary  {truth.summary}")
+        console.print(_table(found, truth, history=history))
     if record.removed:
         say(
             f"removed  {count(record.removed, 'lesson')} left the document; the adapter knows them until a full retrain"
         )
+    if truth is not None:
+        for lesson in truth.removed(found.recall.words, REMOVED_SHOWN):
+            say(f"         {removed_sentence(lesson)}", "dim")
+        if (more := len(truth.left) - REMOVED_SHOWN) > 0:
+            say(f"         and {count(more, 'other')}", "dim")
+    Printer(console, record.document).problems(truth.document if truth else None)
+
+
+def _table(found: Look, truth: Truth, *, history: bool) -> Table:
+    """A row a section; with `history`, its story and its exchanges below it."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    for section in record.sections:
-        table.add_row(
-            f"line {section.range.start.line + 1}",
-            section.kind,
-            Text(escaped(section_sentence(section))),
-            style=_STYLES.get(section.state, "dim"),
-        )
-    console.print(table)
-    Printer(console, record.document).problems(document)
+    for section, told in truth.sections():
+        style = _STYLES.get(told.state, "dim")
+        line = f"line {told.range.start.line + 1}"
+        table.add_row(line, told.kind, Text(escaped(section_sentence(told))), style=style)
+        if not history:
+            continue
+        for chapter in found.history(section):
+            table.add_row("", "", Text(escaped(chapter_sentence(chapter, many=told.lessons > 1))), style="dim")
+        for number, exchange, lesson in truth.exchanges(section) if told.lessons > 1 else ():
+            where, style = f"line {exchange.range.start.line + 1}", _STYLES.get(lesson.state, "dim")
+            table.add_row(where, f"exchange {number}", Text(escaped(label(lesson))), style=style)
+    return table
 
 
 def _never() -> Learner:

@@ -78,6 +78,9 @@ def _ledger(
     anchor_of = {lesson.identity: lesson.anchor for section in sections for lesson in section.lessons}
     at = datetime.fromtimestamp(ended_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     lessons = dict(before.lessons) if kind == "cycle" else {}
+    for identity in section_of.keys() & lessons.keys():  # a blank line gives the section of a known lesson another id
+        if lessons[identity].section_id != section_of[identity]:
+            lessons[identity] = replace(lessons[identity], section_id=section_of[identity])
     for result in learned.lessons:
         if result.times_seen == 0 or result.identity not in section_of:
             continue

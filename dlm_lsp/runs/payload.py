@@ -15,27 +15,30 @@ from dlm_lsp.store import path_text
 
 def payload(status: DocumentStatus) -> dict[str, Any]:
     """Every field of the record by its name; ranges are 0-based lines and code-point columns, paths are text."""
-    plain: dict[str, Any] = _plain(status)
-    plain["state"] = status.state.value
-    return plain
+    given: dict[str, Any] = plain(status)
+    given["state"] = status.state.value
+    return given
 
 
-def _plain(value: Any) -> Any:
-    """In one pass: `dataclasses.asdict` copies deeply, and this is done for every change of a status."""
+def plain(value: Any) -> Any:
+    """A value's fields by their names, all the way down.
+
+    In one pass: `dataclasses.asdict` copies deeply, and this is done for every change of a status.
+    """
     kind = type(value)
     if value is None or kind in (str, int, float, bool):
         return value
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Range | Position):
-        return _plain(value._asdict())
+        return plain(value._asdict())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
         return path_text(value)
-    return {name: _plain(getattr(value, name)) for name in _names(kind)}  # type: ignore[arg-type]  # classes are hashable
+    return {name: plain(getattr(value, name)) for name in _names(kind)}  # type: ignore[arg-type]  # classes are hashable
 
 
 @lru_cache

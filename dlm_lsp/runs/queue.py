@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlm_lsp.document import Document
-from dlm_lsp.runs import events
+from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.reload import Change, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.settings import RunSettings
-from dlm_lsp.runs.status import RunState
+from dlm_lsp.runs.status import Failure, RunState
 from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker
@@ -208,6 +208,7 @@ class RunQueue:
             log.error("an event of run %d arrived after its end: %s", event.run, type(event).__name__)
             return
         if isinstance(event, events.TERMINAL):
+            record.failed = self._missed(record, running, event) or record.failed
             self._active = record.running = None
             self.records.change(record, event)
             self._after_run(record, running.request, event)
@@ -222,6 +223,14 @@ class RunQueue:
             self._absorbed(record, running, event)
         else:
             self.records.change(record, event)
+
+    def _missed(self, record: Record, running: Running, event: events.Event) -> Failure | None:
+        """What a failed run was to learn."""
+        if not isinstance(event, events.Failed):
+            return None
+        run = views.RunOf(running.request.kind, running.request.document)
+        lessons = views.wanted(run, record.view.ledger)
+        return Failure(lessons, views.failed_sentence(event.at, event.message), event.at)
 
     def _sources_read(self, record: Record, running: Running, event: events.SourcesRead) -> None:
         """Their problems join those of the text they were read for; a newer text waits for its own."""

@@ -20,8 +20,9 @@ from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
-from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.status import DocumentStatus, Failure
 from dlm_lsp.runs.steering import Steering
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import Store, dlm_home, read_regular
 from dlm_lsp.training.protocol import RunKind
 
@@ -63,6 +64,8 @@ class Record:
     """Everything about one document.
 
     `document` is the newest text, saved or not; `sourced` the lessons of its sourced files at the last run.
+    `queued` and `learning` are the lessons of the runs below. `failed`: the last run of this process, if it failed.
+    `truth`: the last look at what is above, see `Supervisor.truth`.
     `rest_until`: before that moment (monotonic seconds) no save begins a run. `open`: somebody looks at it.
     """
 
@@ -75,6 +78,10 @@ class Record:
     pending: Pending | None = None
     running: Running | None = None
     lock_timer: Timer | None = None
+    queued: frozenset[str] = frozenset()
+    learning: frozenset[str] = frozenset()
+    failed: Failure | None = None
+    truth: Truth | None = None
     rest_until: float = 0.0
     open: bool = True
     idle: list[asyncio.Future[None]] = field(default_factory=list)
@@ -82,6 +89,11 @@ class Record:
     @property
     def path(self) -> Path:
         return self.status.document
+
+    @property
+    def failure(self) -> Failure | None:
+        """The last run that failed, of this process or (from the store) of another."""
+        return self.failed or self.view.failure
 
     @property
     def busy(self) -> bool:
@@ -126,7 +138,7 @@ class Records:
         if last is None or last.outcome != "failed":
             self._by_path.pop(record.path, None)
             return
-        record.document = record.store = record.sourced = None
+        record.document = record.store = record.sourced = record.truth = None
         record.view = views.StoreView()
         record.status = DocumentStatus(document=record.path, generation=record.status.generation, last=last)
 
@@ -180,15 +192,20 @@ class Records:
 
     def refresh(self, record: Record, event: events.Event | None = None) -> None:
         """Recomputes what follows from the newest text, the store and the runs, and tells everybody."""
-        running, pending = record.running, record.pending
-        record.status = views.with_facts(
+        running, pending, ledger = record.running, record.pending, record.view.ledger
+        going_on = views.RunOf(running.request.kind, running.request.document) if running else None
+        waiting = views.RunOf(pending.kind, pending.document) if pending else None
+        record.learning, record.queued = views.wanted(going_on, ledger), views.wanted(waiting, ledger)
+        status = views.with_facts(
             record.status,
             record.document,
             record.view,
             record.sourced,
-            learning=views.RunOf(running.request.kind, running.request.document) if running else None,
-            queued=views.RunOf(pending.kind, pending.document) if pending else None,
+            learning=record.learning,
+            queued=record.queued,
+            failure=record.failure,
         )
+        record.status = replace(status, sections_generation=status.generation + 1)
         self.announce(record, event)
 
     def change(self, record: Record, event: events.Event) -> None:
@@ -199,6 +216,7 @@ class Records:
             self.announce(record, event)
             return
         if isinstance(event, events.TERMINAL):
+            record.failed = None if isinstance(event, events.Finished | events.Cancelled) else record.failed
             self.look(record)
         self.refresh(record, event)
         if isinstance(event, events.Finished):

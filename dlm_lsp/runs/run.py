@@ -21,7 +21,7 @@ from dlm_lsp.runs.snapshot import Snapshot, take
 from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.telling import end_message
 from dlm_lsp.runs.texts import Text, Texts
-from dlm_lsp.store import Held, Holder, JournalEntry, Ledger, Store, StoreError, Version, version_name
+from dlm_lsp.store import FailedRun, Held, Holder, JournalEntry, Ledger, Store, StoreError, Version, version_name
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -192,7 +192,7 @@ def _execute(
         request = _reshaped(request, delta)
         reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:
-            with _noted_ends(request, clock):
+            with _noted_ends(request, clock, delta):
                 plan = _plan(request, snapshot, delta)
                 learned, version = _learn_and_commit(request, snapshot, ledger, plan, held, learner, control, clock)
     # The end is told when the store is free again, so that whoever hears it can take the store.
@@ -235,18 +235,28 @@ def _to_be_repaired(store: Store) -> bool:
 
 
 @contextmanager
-def _noted_ends(request: RunRequest, clock: Clock) -> Iterator[None]:
-    """Keeps in the store's journal how a run ended that committed nothing; a commit keeps its own line."""
+def _noted_ends(request: RunRequest, clock: Clock, delta: Delta) -> Iterator[None]:
+    """Keeps in the store's journal how a run ended that committed nothing; a commit keeps its own line.
+
+    What a failed run was to learn is kept beside it until a run does not fail.
+    """
+    store = request.store
     try:
         yield
     except LearningCancelled:
-        request.store.note(JournalEntry("cancelled", clock.now(), kind=request.kind))
+        store.note(JournalEntry("cancelled", clock.now(), kind=request.kind))
+        with suppress(StoreError):
+            store.note_failure(None)
         raise
     except Exception as error:
-        detail = getattr(error, "code", type(error).__name__)
+        code, now = getattr(error, "code", type(error).__name__), clock.now()
+        lessons = (*delta.fresh, *(delta.known if request.kind == "full" else ()))
         with suppress(StoreError):  # what made the run fail may make this fail as well
-            request.store.note(JournalEntry("failed", clock.now(), kind=request.kind, detail=detail))
+            store.note(JournalEntry("failed", now, kind=request.kind, detail=code))
+            store.note_failure(FailedRun(now, request.kind, code, frozenset(each.identity for each in lessons)))
         raise
+    with suppress(StoreError):
+        store.note_failure(None)
 
 
 def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:

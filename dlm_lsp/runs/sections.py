@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from dlm_lsp.document import Document, Section
-from dlm_lsp.runs.status import SectionState, SectionStatus
+from dlm_lsp.document.model import Lesson
+from dlm_lsp.runs.status import Failure, LessonStatus, SectionState, SectionStatus
 from dlm_lsp.store import Ledger
 
 _NOT_TRAINED = {
@@ -21,11 +22,52 @@ def section_statuses(
     *,
     queued: Collection[str] = (),
     learning: Collection[str] = (),
+    failure: Failure | None = None,
 ) -> tuple[SectionStatus, ...]:
     """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on."""
     anchors = {entry.anchor for entry in ledger.lessons.values()}
     waiting, going_on = frozenset(queued), frozenset(learning)
-    return tuple(_status(section, ledger, anchors, waiting, going_on) for section in document.sections)
+    return tuple(_status(section, ledger, anchors, waiting, going_on, failure) for section in document.sections)
+
+
+def lesson_status(
+    lesson: Lesson,
+    ledger: Ledger,
+    anchors: Collection[str],
+    *,
+    queued: Collection[str] = (),
+    learning: Collection[str] = (),
+    failure: Failure | None = None,
+) -> LessonStatus:
+    """The status of one lesson. `anchors` are those of the whole ledger."""
+    entry, reason = ledger.lessons.get(lesson.identity), ""
+    if lesson.identity in learning:
+        state = SectionState.LEARNING
+    elif lesson.identity in queued:
+        state = SectionState.WAITING
+    elif entry is not None and entry.complete and entry.learned:
+        state = SectionState.LEARNED
+    elif failure is not None and lesson.identity in failure.lessons:
+        state, reason = SectionState.FAILED, failure.reason
+    elif entry is not None:
+        state = SectionState.PARTLY
+        what = "The run ended before it was learned" if entry.complete else "The step cap came before it was trained"
+        reason = f"{what}; Train Now continues."
+    else:
+        state = SectionState.CHANGED if lesson.anchor in anchors else SectionState.NEW
+    if entry is None:
+        return LessonStatus(lesson.identity, lesson.anchor, state, reason)
+    return LessonStatus(
+        identity=lesson.identity,
+        anchor=lesson.anchor,
+        state=state,
+        reason=reason,
+        version=entry.version,
+        times_seen=entry.times_seen,
+        loss_before=entry.loss_before,
+        loss_after=entry.loss_after,
+        learned_at=entry.learned_at or None,
+    )
 
 
 def _status(
@@ -34,10 +76,12 @@ def _status(
     anchors: set[str],
     queued: frozenset[str],
     learning: frozenset[str],
+    failure: Failure | None,
 ) -> SectionStatus:
     state, reason = SectionState.EMPTY, ""
     identities = [lesson.identity for lesson in section.lessons]
     entries = [ledger.lessons[identity] for identity in identities if identity in ledger.lessons]
+    learned = sum(1 for entry in entries if entry.complete and entry.learned)
     if section.kind in _NOT_TRAINED:
         state, reason = SectionState.UNTRAINED, _NOT_TRAINED[section.kind]
     elif identities:
@@ -48,6 +92,8 @@ def _status(
             state = SectionState.LEARNING
         elif queued.intersection(identities):
             state = SectionState.WAITING
+        elif failure is not None and learned < len(identities) and _failed(identities, ledger, failure):
+            state, reason = SectionState.FAILED, failure.reason
         elif unseen:
             known_before = any(lesson.anchor in anchors for lesson in unseen) or entries
             state = SectionState.CHANGED if known_before else SectionState.NEW
@@ -56,6 +102,8 @@ def _status(
             reason = _partly(section, incomplete, unlearned)
         else:
             state = SectionState.LEARNED
+    elif section.kind == "instruction":
+        reason = "It has an error, so nothing of it is learned until that is mended."
     return SectionStatus(
         section_id=section.section_id,
         kind=section.kind,
@@ -67,7 +115,15 @@ def _status(
         loss_before=_mean([entry.loss_before for entry in entries]),
         loss_after=_mean([entry.loss_after for entry in entries]),
         learned_at=max((entry.learned_at for entry in entries if entry.learned_at), default=None),
+        lessons=len(identities),
+        lessons_learned=learned,
     )
+
+
+def _failed(identities: Collection[str], ledger: Ledger, failure: Failure) -> bool:
+    """Whether the failed run was to learn some of these that are still not learned."""
+    missed = failure.lessons.intersection(identities)
+    return any(each not in ledger.lessons or not ledger.lessons[each].learned for each in missed)
 
 
 def _partly(section: Section, incomplete: int, unlearned: int) -> str:

@@ -34,6 +34,7 @@ class SectionState(StrEnum):
     WAITING = "waiting"  # saved, and part of the queued run
     LEARNING = "learning"
     LEARNED = "learned"
+    FAILED = "failed"  # the last run that was to learn it failed; `reason` says why
     PARTLY = "partly"  # the cap came before all of it was learned
     UNTRAINED = "untrained"  # of a kind that is not trained on save; `reason` says why
     EMPTY = "empty"
@@ -53,6 +54,50 @@ class SectionStatus:
     loss_before: float | None = None
     loss_after: float | None = None
     learned_at: str | None = None  # ISO 8601, UTC
+    lessons: int = 0  # exchanges, or 1 for a text
+    lessons_learned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LessonStatus:
+    """The truth about one lesson of a section, in the same words."""
+
+    identity: str
+    anchor: str
+    state: SectionState
+    reason: str = ""
+    version: int | None = None
+    times_seen: int = 0
+    loss_before: float | None = None
+    loss_after: float | None = None
+    learned_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedLesson:
+    """What the adapter knows though it left the document. `words`: how it began, while the replay corpus has it.
+
+    `replaced`: the document has another answer to the same question, or another text below the same first line.
+    """
+
+    identity: str
+    section_id: str
+    version: int
+    times_seen: int
+    loss_after: float | None
+    learned_at: str
+    replaced: bool
+    words: str = ""
+    kind: SectionKind | None = None  # known while the replay corpus has it
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last run that failed: what it was to learn (identities), and why, as a sentence without full stop."""
+
+    lessons: frozenset[str]
+    reason: str
+    at: float  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +157,7 @@ class DocumentStatus:
     base: str | None = None
     store: Path | None = None
     generation: int = 0
+    sections_generation: int = 0  # the generation in which the sections were computed last
     run: RunView | None = None
     lock: LockView | None = None
     last: LastRun | None = None
@@ -139,5 +185,6 @@ class DocumentStatus:
             SectionState.WAITING,
             SectionState.LEARNING,
             SectionState.PARTLY,
+            SectionState.FAILED,
         )
         return tuple(section for section in self.sections if section.state in waiting)

@@ -11,12 +11,14 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import asking
 from dlm_lsp.runs.asking import Answer, Speaker
 from dlm_lsp.runs.clock import Clock, SystemClock
+from dlm_lsp.runs.memory import Memory, Recall
 from dlm_lsp.runs.queue import RunQueue
 from dlm_lsp.runs.reasons import NOT_TRUSTED, SaveReason, why_not
 from dlm_lsp.runs.records import Listener, Record
 from dlm_lsp.runs.reverting import revert
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.store import StoreError, version_name
 from dlm_lsp.training.protocol import RunKind, Turn
@@ -29,6 +31,7 @@ class Supervisor:
         self._queue = RunQueue(learner, settings, clock or SystemClock())
         self._records = self._queue.records
         self._warmth = self._queue.warmth
+        self._memory = Memory()
 
     # -- life
 
@@ -51,6 +54,7 @@ class Supervisor:
                 last = record.status.last
                 settled = last is not None and last.outcome in ("skipped", "failed")
                 record.status = replace(record.status, last=None if settled else last)
+                record.failed = None
                 self._records.note(record, "")
 
     @property
@@ -240,6 +244,47 @@ class Supervisor:
         record = self._records.get(path)
         return record.document if record else None
 
+    def truth(self, path: Path) -> Truth | None:
+        """What is true of the sections and exchanges of the newest text; None where there is no text."""
+        record = self._records.get(path)
+        if record is None or record.document is None:
+            return None
+        known = record.truth
+        if known is not None and known.status is record.status and known.document is record.document:
+            return known
+        record.truth = Truth(
+            document=record.document,
+            status=record.status,
+            view=record.view,
+            queued=record.queued,
+            learning=record.learning,
+            failure=record.failure,
+            sourced=record.sourced,
+        )
+        return record.truth
+
+    async def recall(self, truth: Truth, *, removed: bool = False) -> Recall:
+        """What the store remembers beyond the ledger; with `removed`, how the removed lessons began, too."""
+        if (known := self.recalled(truth, removed=removed)) is not None:
+            return known
+        return await asyncio.to_thread(self.recall_now, truth, removed=removed)
+
+    def recall_now(self, truth: Truth, *, removed: bool = False) -> Recall:
+        """The same where there is no loop: reads files."""
+        if (known := self.recalled(truth, removed=removed)) is not None:
+            return known
+        record = self._records.get(truth.status.document)
+        if record is None or record.store is None:
+            return Recall()
+        return self._memory.recall(record.store, truth.view.ledger, _sections(truth, removed=removed))
+
+    def recalled(self, truth: Truth, *, removed: bool = False) -> Recall | None:
+        """The same as far as it is at hand without reading; None if it is not."""
+        record = self._records.get(truth.status.document)
+        if not self.trusted or record is None or record.store is None or not truth.view.ledger.lessons:
+            return Recall()
+        return self._memory.at_hand(record.store, truth.view.ledger, _sections(truth, removed=removed))
+
     async def wait_for_idle(self, path: Path | None = None) -> None:
         """Returns once no run is waiting or going on, for `path` or for every document."""
         for record in self._records:
@@ -274,3 +319,9 @@ class Supervisor:
         record.debouncer.cancel()
         self._queue.make_ready(record)
         return "full retrain is queued" if kind == "full" else "training is queued"
+
+
+def _sections(truth: Truth, *, removed: bool) -> frozenset[str]:
+    """The sections in which the removed lessons were learned last."""
+    lessons = truth.view.ledger.lessons
+    return frozenset(lessons[identity].section_id for identity in truth.left) if removed else frozenset()

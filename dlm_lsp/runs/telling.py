@@ -61,6 +61,7 @@ def section_sentence(section: SectionStatus) -> str:
                 SectionState.WAITING: "waiting for its run",
                 SectionState.LEARNING: "being learned now",
                 SectionState.EMPTY: "nothing to learn in it",
+                SectionState.FAILED: "not learned: the last run failed",
             }.get(section.state, "not trained on save")
         )
     text = " · ".join(facts)

@@ -9,8 +9,8 @@ from pathlib import Path
 from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
 from dlm_lsp.runs.sections import section_statuses
-from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.store import Ledger, Store, StoreError
+from dlm_lsp.runs.status import DocumentStatus, Failure
+from dlm_lsp.store import Ledger, Store, StoreError, readable
 from dlm_lsp.training.protocol import RunKind
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ class StoreView:
     steps: int | None = None
     loss: float | None = None
     lost: int | None = None
+    failure: Failure | None = None
+    anchors: frozenset[str] = frozenset()
 
 
 def look(store: Store | None) -> StoreView:
@@ -40,7 +42,10 @@ def look(store: Store | None) -> StoreView:
     try:
         current = store.current()
         view = replace(view, version=current.number if current else None)
-        view = replace(view, ledger=known_to(store))
+        ledger = known_to(store)
+        view = replace(view, ledger=ledger, anchors=frozenset(each.anchor for each in ledger.lessons.values()))
+        if (failed := store.failed()) is not None:
+            view = replace(view, failure=Failure(failed.lessons, failed_sentence(failed.at, failed.code), failed.at))
         manifest = store.manifest()
         last = manifest.run_of(current.number) if manifest and current else None
         if last is not None:
@@ -65,12 +70,14 @@ def with_facts(
     store: StoreView,
     sourced: frozenset[str] | None = None,
     *,
-    queued: RunOf | None = None,
-    learning: RunOf | None = None,
+    queued: frozenset[str] = frozenset(),
+    learning: frozenset[str] = frozenset(),
+    failure: Failure | None = None,
 ) -> DocumentStatus:
     """The record with everything that follows from the newest text, the store and the runs.
 
-    `sourced` are the lessons of the document's sourced files, None while they have not been read.
+    `sourced` are the lessons of the document's sourced files, None while they have not been read; `queued` and
+    `learning` those of a run that waits or goes on, as `wanted` tells them.
     """
     frontmatter = document.frontmatter if document else None
     return replace(
@@ -81,33 +88,44 @@ def with_facts(
         version_at=store.at,
         version_steps=store.steps,
         version_loss=store.loss,
-        removed=_removed(document, store.ledger, sourced),
+        removed=_removed(document, store.ledger, sourced, status.removed),
         sections=section_statuses(
             document,
             store.ledger,
-            queued=_wanted(queued, store.ledger),
-            learning=_wanted(learning, store.ledger),
+            queued=queued,
+            learning=learning,
+            failure=failure,
         )
         if document
         else (),
     )
 
 
-def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] | None) -> int:
-    """How many lessons the adapter knows that left the document; 0 where that cannot be told (yet)."""
+def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] | None, before: int) -> int:
+    """How many lessons the adapter knows that left the document; 0 where that cannot be told (yet).
+
+    A section with an error has no lessons, and has not left the document for that: then it is as it was `before`.
+    """
     if document is None or document.frontmatter is None:
         return 0
     if document.frontmatter.training.sources and sourced is None:
         return 0
+    if not document.trainable:
+        return min(before, len(ledger.lessons))
     present = {lesson.identity for section in document.sections for lesson in section.lessons}
     return sum(1 for identity in ledger.lessons if identity not in present and identity not in (sourced or ()))
 
 
-def _wanted(run: RunOf | None, ledger: Ledger) -> set[str]:
+def failed_sentence(at: float, why: str) -> str:
+    """Which run failed, and why."""
+    return f"The run of {readable(at)} failed: {why.strip().rstrip('.')}"
+
+
+def wanted(run: RunOf | None, ledger: Ledger) -> frozenset[str]:
     """The lessons that a run is for."""
     if run is None:
-        return set()
+        return frozenset()
     lessons = [lesson.identity for section in run.document.sections for lesson in section.lessons]
     if run.kind == "full":
-        return set(lessons)
-    return {each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned}
+        return frozenset(lessons)
+    return frozenset(each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned)

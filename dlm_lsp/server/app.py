@@ -33,6 +33,7 @@ from dlm_lsp.server.progress import ProgressReporter
 from dlm_lsp.server.protocol import DlmLanguageServer, DlmProtocol
 from dlm_lsp.server.registration import register
 from dlm_lsp.server.settings import ServerSettings
+from dlm_lsp.server.states import SECTION_STATES, States
 from dlm_lsp.server.stdio import Sink
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.server.trust import WORKSPACE_TRUST, told_trust, trusted_at_start
@@ -72,10 +73,11 @@ class DlmServer(DlmLanguageServer):
             self.reporter,
             Notifications(self.outbox, self._features),
             self._features,
-            lambda: self.spawn(self._refresh_lenses()),
+            lambda method: self.spawn(self._refresh(method)),
         )
         self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
-        self.views = Views(self.supervisor, self.documents, self.sync)
+        self.states = States(self.supervisor, self.documents, self.sync)
+        self.views = Views(self.supervisor, self.documents, self.sync, self.states)
         self.language = Language(self.supervisor, self.documents, self.sync)
         self.asker = Asker(self.supervisor, self.documents, self.sync, self.outbox)
         self.commands = Commands(self.supervisor, self.documents, self.sync, self.asker, self.ask, self.outbox.send)
@@ -93,7 +95,7 @@ class DlmServer(DlmLanguageServer):
 
     def meet(self, capabilities: types.ClientCapabilities, process_id: int | None) -> None:
         """What the client can do, how it counts columns, and whose death ends this server."""
-        self.declared = self.views.features = self.language.features = features_of(capabilities)
+        self.declared = self.views.features = self.states.features = self.language.features = features_of(capabilities)
         self.documents.encoding = encoding_of(self.workspace.position_encoding)
         if process_id is not None:
             self.process_watch(process_id)
@@ -135,13 +137,14 @@ class DlmServer(DlmLanguageServer):
     def _configured(self, settings: ServerSettings) -> None:
         logging.getLogger("dlm_lsp").setLevel(settings.log_level.upper())
         self.supervisor.configure(settings.run)
+        self.states.settings = settings
         self.presenter.configured(settings)
 
-    async def _refresh_lenses(self) -> None:
+    async def _refresh(self, method: str) -> None:
         try:
-            await self.ask(types.WORKSPACE_CODE_LENS_REFRESH, None)
+            await self.ask(method, None)
         except Exception as error:
-            log.debug("the client refused to refresh its lenses: %s", error)
+            log.debug("the client refused %s: %s", method, error)
 
 
 def create_server(*, learner: Learners, clock: Clock | None = None) -> DlmServer:
@@ -150,6 +153,7 @@ def create_server(*, learner: Learners, clock: Clock | None = None) -> DlmServer
     _register_life(server)
     _register_texts(server)
     _register_views(server)
+    _register_states(server)
     _register_language(server)
     _register_commands(server)
     return server
@@ -233,8 +237,8 @@ def _register_views(server: DlmServer) -> None:
     views = server.views
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
-    def hover(params: types.HoverParams) -> types.Hover | None:
-        return views.hover(params)
+    async def hover(params: types.HoverParams) -> types.Hover | None:
+        return await views.hover(params)
 
     @server.feature(types.TEXT_DOCUMENT_CODE_LENS, types.CodeLensOptions(resolve_provider=False))
     def code_lenses(params: types.CodeLensParams) -> list[types.CodeLens]:
@@ -253,6 +257,22 @@ def _register_views(server: DlmServer) -> None:
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:
         return await views.wait_for_idle(params)
+
+
+def _register_states(server: DlmServer) -> None:
+    states = server.states
+
+    @server.feature(types.TEXT_DOCUMENT_INLAY_HINT, types.InlayHintOptions(resolve_provider=True))
+    def inlay_hints(params: types.InlayHintParams) -> list[types.InlayHint]:
+        return states.inlay_hints(params)
+
+    @server.feature(types.INLAY_HINT_RESOLVE)
+    async def resolve_hint(params: types.InlayHint) -> types.InlayHint:
+        return await states.resolve_hint(params)
+
+    @server.feature(SECTION_STATES)
+    async def section_states(params: Any) -> dict[str, Any]:
+        return await states.section_states(params)
 
 
 def _register_language(server: DlmServer) -> None:

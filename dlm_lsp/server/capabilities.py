@@ -18,6 +18,8 @@ class ClientFeatures:
     register_configuration: bool = False
     register_watched_files: bool = False
     lens_refresh: bool = False
+    hint_refresh: bool = False
+    hint_tooltips: bool = False
     related_information: bool = False
     diagnostic_data: bool = False
     code_action_literals: bool = False
@@ -26,6 +28,7 @@ class ClientFeatures:
     training_status: bool = False
     training_progress: bool = False
     asks_itself: bool = False
+    section_states: bool = False
     symbol_trees: bool = False
     fold_limit: int | None = None
     snippets: bool = False
@@ -49,6 +52,9 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
             get_capability(capabilities, "workspace.did_change_watched_files.dynamic_registration")
         ),
         lens_refresh=bool(get_capability(capabilities, "workspace.code_lens.refresh_support")),
+        hint_refresh=bool(get_capability(capabilities, "workspace.inlay_hint.refresh_support")),
+        hint_tooltips="tooltip"
+        in (get_capability(capabilities, "text_document.inlay_hint.resolve_support.properties") or ()),
         related_information=bool(get_capability(capabilities, "text_document.publish_diagnostics.related_information")),
         diagnostic_data=bool(get_capability(capabilities, "text_document.publish_diagnostics.data_support")),
         code_action_literals=bool(
@@ -59,6 +65,7 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         training_status=ours.get("trainingStatus") is True,
         training_progress=ours.get("trainingProgress") is True,
         asks_itself=ours.get("ask") is True,
+        section_states=ours.get("sectionStates") is True,
         symbol_trees=bool(
             get_capability(capabilities, "text_document.document_symbol.hierarchical_document_symbol_support")
         ),

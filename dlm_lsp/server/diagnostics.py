@@ -73,6 +73,8 @@ def _of_section(places: _Places, section: SectionStatus) -> Problem | None:
             return _problem("not-learned", "Not learned yet: the queued run learns it.", place)
         case SectionState.LEARNING:
             return _problem("not-learned", "Not learned yet: it is being learned now.", place)
+        case SectionState.FAILED:
+            return _problem("not-learned", f"Not learned yet. {wording.sentence(section.reason)}", place)
         case SectionState.PARTLY:
             return _problem("partly-learned", wording.sentence(section_sentence(section)), place)
         case SectionState.UNTRAINED:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from dlm_lsp.document import Document, Position, Range
 from dlm_lsp.document.keys import KeyInfo
 from dlm_lsp.document.model import KeyPath
-from dlm_lsp.runs.status import DocumentStatus, SectionStatus
-from dlm_lsp.runs.telling import count, headline, section_sentence
+from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.telling import count, headline
 from dlm_lsp.server import wording
+from dlm_lsp.server.stories import Told, removed_rows, told_at
 from dlm_lsp.store import version_name
 from dlm_lsp.training.bases import BaseFacts
 
@@ -32,14 +33,15 @@ class Hover:
     range: Range
 
 
-def hover(document: Document, status: DocumentStatus, place: Position, lookup: Lookup) -> Hover | None:
+def hover(told: Told, place: Position, lookup: Lookup) -> Hover | None:
     """What there is to say at `place`; None where there is nothing."""
+    document, status = told.truth.document, told.truth.status
     frontmatter = document.frontmatter_range
     if frontmatter is not None and frontmatter.start <= place <= frontmatter.end:
-        return _of_key(document, status, place, lookup) or Hover(document_markdown(status), frontmatter)
-    for section in status.sections:
-        if section.range.start.line <= place.line and place <= section.range.end:
-            return Hover(section_markdown(section), section.range)
+        return _of_key(document, status, place, lookup) or Hover(document_markdown(told), frontmatter)
+    for section, of_section in told.truth.sections(place.line, place.line):
+        if place <= section.range.end:
+            return Hover(told_at(told, section, of_section, place.line), section.range)
     return None
 
 
@@ -48,9 +50,12 @@ def plain(markdown: str) -> str:
     return re.sub(r"[*`]", "", markdown)
 
 
-def document_markdown(status: DocumentStatus) -> str:
+def document_markdown(told: Told) -> str:
     """The whole status of a document."""
+    status = told.truth.status
     rows = [f"**{headline(status)}**"]
+    if status.sections:
+        rows.append(told.truth.summary)
     if status.version is not None:
         facts = [f"Version {version_name(status.version)}"]
         if status.version_at:
@@ -64,6 +69,7 @@ def document_markdown(status: DocumentStatus) -> str:
         rows.append(f"To learn: {count(len(status.pending), 'section')}")
     if status.removed:
         rows.append(f"Learned, but no longer in the document: {count(status.removed, 'lesson')}")
+        rows.extend(removed_rows(told))
     if status.last is not None:
         rows.append(f"Last run: {status.last.message}")
         rows.extend(status.last.notes)
@@ -78,11 +84,6 @@ def document_markdown(status: DocumentStatus) -> str:
     if status.warm:
         rows.append("The model is in memory.")
     return "  \n".join(rows)
-
-
-def section_markdown(section: SectionStatus) -> str:
-    """A section's kind, id and state."""
-    return f"**{section.kind}** `{section.section_id}`  \n{wording.sentence(section_sentence(section))}"
 
 
 def base_rows(base: BaseFacts) -> list[str]:

@@ -1,21 +1,47 @@
-"""Code lenses above the frontmatter and code actions: the state of a document, and what can be done. Pure."""
+"""Code lenses and code actions: the state of a document and its sections, and what can be done. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from lsprotocol import types
 
-from dlm_lsp.runs.status import DocumentStatus, RunState
+from dlm_lsp.runs.labels import label
+from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState
 from dlm_lsp.runs.telling import headline
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.server.commands import Command
+from dlm_lsp.server.convert import Positions
 
 _TRAIN_AGAIN = (Command.TRAIN_NOW, "Train again")
+MAX_SECTIONS = 500
 _TOP = types.Range(types.Position(0, 0), types.Position(0, 0))
 
 
-def lenses(uri: str, status: DocumentStatus) -> list[types.CodeLens]:
+@dataclass(frozen=True, slots=True)
+class LensContext:
+    """What lenses are made of. `mode` is the setting `dlm.codeLens`."""
+
+    uri: str
+    truth: Truth
+    positions: Positions
+    mode: str
+
+    @property
+    def status(self) -> DocumentStatus:
+        return self.truth.status
+
+
+def lenses(context: LensContext) -> list[types.CodeLens]:
+    """Those of every provider; none when they are switched off."""
+    return [] if context.mode == "off" else [lens for provider in PROVIDERS for lens in provider(context)]
+
+
+def document_lenses(context: LensContext) -> list[types.CodeLens]:
     """The state first; then what fits it: cancel while something goes on, otherwise train and retrain."""
+    uri, status = context.uri, context.status
     entries = [(Command.SHOW_STATUS, _state(status))]
     if status.state is RunState.WAITING:
         entries.append((Command.UNLOCK, "Unlock"))
@@ -26,6 +52,22 @@ def lenses(uri: str, status: DocumentStatus) -> list[types.CodeLens]:
             entries.append((Command.TRAIN_NOW, "Train now"))
         entries.append((Command.FULL_RETRAIN, "Full retrain"))
     return [types.CodeLens(range=_TOP, command=_command(*entry, uri)) for entry in entries]
+
+
+def section_lenses(context: LensContext) -> list[types.CodeLens]:
+    """The state of each section above it, for editors without inlay hints."""
+    if context.mode != "sections":
+        return []
+    found = []
+    for _, told in islice(context.truth.sections(), MAX_SECTIONS):
+        if told.state is not SectionState.EMPTY or told.reason:
+            start = context.positions.position(told.range.start)
+            command = _command(Command.SHOW_STATUS, label(told), context.uri)
+            found.append(types.CodeLens(range=types.Range(start, start), command=command))
+    return found
+
+
+PROVIDERS: tuple[Callable[[LensContext], list[types.CodeLens]], ...] = (document_lenses, section_lenses)
 
 
 def actions(

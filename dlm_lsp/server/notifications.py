@@ -15,6 +15,7 @@ from dlm_lsp.server.payloads import progress_payload, status_payload
 
 TRAINING_STATUS = "dlm/trainingStatus"
 TRAINING_PROGRESS = "dlm/trainingProgress"
+SECTION_STATES_CHANGED = "dlm/sectionStatesChanged"
 SERVER_STATUS = "experimental/serverStatus"
 
 
@@ -36,6 +37,8 @@ class Notifications:
             self._outbox.flush(f"{TRAINING_PROGRESS} {uri}")
             if isinstance(event, events.TERMINAL):
                 self._outbox.forget(f"{TRAINING_PROGRESS} {uri}")
+            if features.section_states:
+                self._sections(document, status)
         if not features.training_status:
             return
 
@@ -49,9 +52,15 @@ class Notifications:
         else:
             self._outbox.newest(key, send)
 
+    def _sections(self, document: OpenDocument, status: DocumentStatus) -> None:
+        """Only that there is something new: whoever shows it asks for what it shows."""
+        told = {"uri": document.uri, "generation": status.sections_generation, "version": status.version}
+        key = f"{SECTION_STATES_CHANGED} {document.uri}"
+        self._outbox.offer(key, lambda: self._outbox.send(SECTION_STATES_CHANGED, told))
+
     def closed(self, document: OpenDocument) -> None:
         """Nothing is told of a closed document any more."""
-        for method in (TRAINING_PROGRESS, TRAINING_STATUS):
+        for method in (TRAINING_PROGRESS, TRAINING_STATUS, SECTION_STATES_CHANGED):
             self._outbox.forget(f"{method} {document.uri}")
 
     def server_status(self, statuses: list[DocumentStatus], *, quiescent: bool, warnings: tuple[str, ...]) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from dlm_lsp.runs.payload import payload
-from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.telling import headline
+from dlm_lsp.document import Range, Section
+from dlm_lsp.runs.labels import label
+from dlm_lsp.runs.payload import payload, plain
+from dlm_lsp.runs.status import DocumentStatus, LessonStatus, SectionStatus
+from dlm_lsp.runs.telling import headline, section_sentence
+from dlm_lsp.server import wording
 from dlm_lsp.server.convert import Positions
+from dlm_lsp.server.documents import Text
+from dlm_lsp.server.stories import Told
+
+# What one answer holds at most; the client asks on from where it ends.
+MAX_SECTIONS = 200
+MAX_REMOVED = 200
 
 
 def status_payload(uri: str, status: DocumentStatus, positions: Positions) -> dict[str, Any]:
     """Everything that is true of a document's training now (docs/protocol.md)."""
-    plain = payload(status)
-    for section, told in zip(status.sections, plain["sections"], strict=True):
-        start, end = positions.position(section.range.start), positions.position(section.range.end)
-        told["range"] = {
-            "start": {"line": start.line, "character": start.character},
-            "end": {"line": end.line, "character": end.character},
-        }
-    return {"uri": uri, "message": headline(status), "pending": len(status.pending), **plain}
+    given = payload(status)
+    for section, told in zip(status.sections, given["sections"], strict=True):
+        told["range"] = _range(section.range, positions)
+    return {"uri": uri, "message": headline(status), "pending": len(status.pending), **given}
 
 
 def progress_payload(uri: str, status: DocumentStatus) -> dict[str, Any] | None:
@@ -35,3 +41,99 @@ def progress_payload(uri: str, status: DocumentStatus) -> dict[str, Any] | None:
         "uri": uri,
     }
     return told if run.loss is None else {**told, "loss": run.loss}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The parameters of `dlm/sectionStates`. Lines are 0-based; `last` None means up to the end."""
+
+    uri: str
+    first: int = 0
+    last: int | None = None
+    since: int | None = None
+    exchanges: bool = False
+    history: bool = False
+
+    @classmethod
+    def of(cls, params: Any) -> Wanted:
+        """Raises ValueError with a sentence for what cannot be understood."""
+        if not isinstance(params, dict) or not isinstance(params.get("uri"), str):
+            raise ValueError("Give {uri}: the document whose sections are meant.")
+        since, place = params.get("since"), params.get("range")
+        if since is not None and (isinstance(since, bool) or not isinstance(since, int)):
+            raise ValueError("`since` is the generation of an earlier answer, a whole number.")
+        first, last = (0, None) if place is None else (_line(place, "start"), _line(place, "end"))
+        return cls(params["uri"], first, last, since, params.get("exchanges") is True, params.get("history") is True)
+
+
+def section_states_payload(wanted: Wanted, told: Told, text: Text) -> dict[str, Any]:
+    """The states of the sections that are asked for, and what is remembered of removed lessons."""
+    truth, status = told.truth, told.truth.status
+    answer = {
+        "uri": wanted.uri,
+        "generation": status.sections_generation,
+        "document_version": text.version,
+        "version": status.version,
+        "unchanged": wanted.since == status.sections_generation,
+    }
+    if answer["unchanged"]:
+        return answer
+    sections: list[dict[str, Any]] = []
+    next_line = None
+    for section, state in truth.sections(wanted.first, wanted.last):
+        if len(sections) == MAX_SECTIONS:
+            next_line = state.range.start.line
+            break
+        sections.append(_section_state(wanted, told, section, state, text.positions))
+    return {
+        **answer,
+        "summary": truth.summary,
+        "sections": sections,
+        "next_line": next_line,
+        "removed": [plain(lesson) for lesson in truth.removed(told.recall.words, MAX_REMOVED)],
+        "removed_count": len(truth.left),
+    }
+
+
+def _section_state(
+    wanted: Wanted, told: Told, section: Section, state: SectionStatus, positions: Positions
+) -> dict[str, Any]:
+    given = {
+        **plain(state),
+        "range": _range(state.range, positions),
+        "label": label(state),
+        "detail": wording.sentence(section_sentence(state)),
+    }
+    if wanted.history:
+        given["history"] = [plain(chapter) for chapter in told.history(section)]
+    if wanted.exchanges:
+        numbered = told.truth.exchanges(section, wanted.first, wanted.last)
+        given["exchanges"] = [
+            _exchange_state(wanted, told, exchange.range, lesson, positions) for _, exchange, lesson in numbered
+        ]
+    return given
+
+
+def _exchange_state(
+    wanted: Wanted, told: Told, place: Range, lesson: LessonStatus, positions: Positions
+) -> dict[str, Any]:
+    given = {**plain(lesson), "range": _range(place, positions), "label": label(lesson)}
+    if wanted.history:
+        given["history"] = [plain(chapter) for chapter in told.exchange_history(lesson)]
+    return given
+
+
+def _range(place: Range, positions: Positions) -> dict[str, Any]:
+    start, end = positions.position(place.start), positions.position(place.end)
+    return {
+        "start": {"line": start.line, "character": start.character},
+        "end": {"line": end.line, "character": end.character},
+    }
+
+
+def _line(place: Any, end: str) -> int:
+    where = place.get(end) if isinstance(place, dict) else None
+    line = where.get("line") if isinstance(where, dict) else None
+    if isinstance(line, bool) or not isinstance(line, int) or line < 0:
+        raise ValueError("`range` is a range of the protocol: {start: {line, character}, end: {line, character}}.")
+    return line

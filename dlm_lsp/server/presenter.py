@@ -16,6 +16,7 @@ from dlm_lsp.server.documents import Documents, OpenDocument
 from dlm_lsp.server.notifications import Notifications
 from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.progress import ProgressReporter
+from dlm_lsp.server.refreshing import Refresher
 from dlm_lsp.server.settings import ServerSettings
 
 
@@ -30,7 +31,7 @@ class Presenter:
         progress: ProgressReporter,
         notifications: Notifications,
         features: Callable[[], ClientFeatures],
-        refresh_lenses: Callable[[], None],
+        refresh: Callable[[str], None],
     ) -> None:
         self._supervisor = supervisor
         self._documents = documents
@@ -38,7 +39,7 @@ class Presenter:
         self._progress = progress
         self._notifications = notifications
         self._features = features
-        self._refresh_lenses = refresh_lenses
+        self._refresher = Refresher(outbox, features, refresh)
         self._warnings: tuple[str, ...] = ()
         self._marking = True
 
@@ -51,9 +52,7 @@ class Presenter:
             self._notifications.status(document, event, status)
             if not fine:
                 self.publish(document)
-        # Lenses name the state and no figures, so that steps need no new ones.
-        if self._features().lens_refresh and not isinstance(event, events.Step):
-            self._outbox.offer("lenses", self._refresh_lenses)
+        self._refresher.on(event, status)
         if not fine:
             self.health()
 
@@ -72,12 +71,15 @@ class Presenter:
     def closed(self, document: OpenDocument) -> None:
         """Takes back what was shown of a document."""
         self._notifications.closed(document)
+        if document.path is not None:
+            self._refresher.closed(document.path)
         self._outbox.clear_diagnostics(document.uri)
 
     def configured(self, settings: ServerSettings) -> None:
         """What is wrong with the settings is told until they are read again; what was switched off goes."""
         self._warnings = settings.warnings
         self._marking = settings.run.on_save != "off"
+        self._refresher.configured(settings)
         for document in self._documents:
             self.publish(document)
         self.health()

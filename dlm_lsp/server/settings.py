@@ -23,7 +23,8 @@ Value = str | int | float | bool | None
 class Setting:
     """One setting, as an editor names it below `dlm.`.
 
-    `run_field` is the field of RunSettings that takes the value; None for what only the server uses.
+    `run_field` is the field of RunSettings that takes the value; what only the server uses has a `server_field`,
+    one of ServerSettings.
     `minimum` and `maximum` are inclusive. The type is the default's.
     """
 
@@ -35,6 +36,7 @@ class Setting:
     choices: Mapping[str, str] = field(default_factory=dict)
     minimum: int | None = None
     maximum: int | None = None
+    server_field: str = ""
 
     @property
     def type_name(self) -> str:
@@ -185,6 +187,28 @@ SETTINGS = (
             "info": "Also what was decided, and why.",
             "debug": "Everything.",
         },
+        server_field="log_level",
+    ),
+    Setting(
+        "inlayHints",
+        "on",
+        "Whether a few words at the end of each section's first line, and of each question's, say what is known of it. "
+        "Takes effect at once.",
+        None,
+        choices={"on": "Such as `learned v4 · 0.04`, `changed` or `partly 3/5`.", "off": "No hints of this server."},
+        server_field="inlay_hints",
+    ),
+    Setting(
+        "codeLens",
+        "document",
+        "What the code lenses say. Takes effect at once.",
+        None,
+        choices={
+            "document": "Above the frontmatter: the document's state, and what can be done.",
+            "sections": "Also above each of the first 500 sections: its state. For editors without inlay hints.",
+            "off": "No lenses of this server.",
+        },
+        server_field="code_lens",
     ),
 )
 
@@ -195,6 +219,8 @@ class ServerSettings:
 
     run: RunSettings = _RUN
     log_level: str = "info"
+    inlay_hints: str = "on"
+    code_lens: str = "document"
     warnings: tuple[str, ...] = ()
 
 
@@ -209,8 +235,9 @@ def read_settings(given: Any, base: ServerSettings | None = None) -> ServerSetti
         return replace(base, warnings=())
     if not isinstance(given, Mapping):
         return replace(base, warnings=(f"The settings under `{SECTION}` are not a table; they are ignored.",))
-    log_level, warnings = base.log_level, []
+    warnings = []
     taken: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     for setting in SETTINGS:
         value = given.get(setting.name)
         if value is None:
@@ -221,11 +248,11 @@ def read_settings(given: Any, base: ServerSettings | None = None) -> ServerSetti
             warnings.append(f"`{SECTION}.{setting.name}` is {value!r}: {error}. It keeps its value.")
             continue
         if setting.run_field is None:
-            log_level = str(read)
+            own[setting.server_field] = read
         else:
             taken[setting.run_field] = _home(read) if setting.name == "home" else read
     warnings.extend(_misspelled(given))
-    return ServerSettings(replace(base.run, **taken), log_level, tuple(warnings))
+    return replace(base, run=replace(base.run, **taken), warnings=tuple(warnings), **own)
 
 
 def _home(value: Value) -> Path | None:

@@ -14,8 +14,9 @@ from dlm_lsp.server.ask_lenses import ask_lenses
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.hover import Lookup, hover, plain
-from dlm_lsp.server.lenses import actions, lenses
+from dlm_lsp.server.lenses import LensContext, actions, lenses
 from dlm_lsp.server.payloads import status_payload
+from dlm_lsp.server.states import States
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import base_facts
 
@@ -23,21 +24,24 @@ from dlm_lsp.training.bases import base_facts
 class Views:
     """Each answer is about the newest text: what still waits to be parsed is parsed first."""
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync) -> None:
+    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, states: States) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
+        self._states = states
         self.features = ClientFeatures()
 
-    def hover(self, params: types.HoverParams) -> types.Hover | None:
-        document, status = self._newest(params.text_document.uri)
-        parsed = self._supervisor.document(status.document) if status is not None else None
-        if document is None or status is None or parsed is None:
+    async def hover(self, params: types.HoverParams) -> types.Hover | None:
+        document, truth = self._states.newest(params.text_document.uri)
+        if document is None or truth is None:
             return None
-        folder = status.document.parent if self._supervisor.trusted else None
+        folder = truth.status.document.parent if self._supervisor.trusted else None
         lookup = Lookup(key=describe_key, base=lambda reference: base_facts(reference, folder))
         positions = document.seen.positions
-        found = hover(parsed, status, positions.place(params.position), lookup)
+        place = positions.place(params.position)
+        head = truth.document.frontmatter_range
+        in_head = head is not None and head.start <= place <= head.end
+        found = hover(await self._states.told(truth, removed=in_head), place, lookup)
         if found is None:
             return None
         if self.features.markdown_hover:
@@ -48,12 +52,13 @@ class Views:
 
     def code_lenses(self, params: types.CodeLensParams) -> list[types.CodeLens]:
         uri = params.text_document.uri
-        _, status = self._newest(uri)
-        if status is None:
+        document, truth = self._states.newest(uri)
+        if document is None or truth is None:
             return []
-        parsed, trusted = self._supervisor.document(status.document), self._supervisor.trusted
-        asked = ask_lenses(uri, parsed, trusted=trusted, in_editor=self.features.asks_itself)
-        return [*lenses(uri, status), *asked]
+        mode = self._states.settings.code_lens
+        parsed, trusted = self._supervisor.document(truth.status.document), self._supervisor.trusted
+        asked = ask_lenses(uri, parsed, trusted=trusted, in_editor=self.features.asks_itself) if mode != "off" else []
+        return [*lenses(LensContext(uri, truth, document.seen.positions, mode)), *asked]
 
     def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         """Actions; for a client that knows commands only, their commands."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dlm_lsp.store.commit import Commit
 from dlm_lsp.store.dlm_lock import DlmLock, HardwareTier
 from dlm_lsp.store.errors import StoreError
+from dlm_lsp.store.failure import FailedRun
+from dlm_lsp.store.history import NOTHING, Chronicle, Histories, Past
 from dlm_lsp.store.journal import JournalEntry
 from dlm_lsp.store.ledger import Known, Ledger
 from dlm_lsp.store.lock import Held, Holder
@@ -13,19 +15,25 @@ from dlm_lsp.store.paths import dlm_home, path_text, version_name
 from dlm_lsp.store.regular import read_beneath, read_regular, read_start
 from dlm_lsp.store.replay import Replay, Snapshot
 from dlm_lsp.store.store import Inspection, Store
+from dlm_lsp.store.times import readable
 from dlm_lsp.store.versions import RunFacts, Version, VersionRecord, read_training_state
 
 __all__ = [
+    "NOTHING",
+    "Chronicle",
     "Commit",
     "DlmLock",
+    "FailedRun",
     "HardwareTier",
     "Held",
+    "Histories",
     "Holder",
     "Inspection",
     "JournalEntry",
     "Known",
     "Ledger",
     "Manifest",
+    "Past",
     "Replay",
     "RunFacts",
     "Snapshot",
@@ -40,5 +48,6 @@ __all__ = [
     "read_regular",
     "read_start",
     "read_training_state",
+    "readable",
     "version_name",
 ]

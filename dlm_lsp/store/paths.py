@@ -122,6 +122,10 @@ class Layout:
         return self.ours / "journal.jsonl"
 
     @property
+    def failed(self) -> Path:
+        return self.ours / "failed.json"
+
+    @property
     def records(self) -> Path:
         return self.ours / "versions"
 

@@ -143,6 +143,15 @@ class Replay:
         newest = {each.section_id: each for _, _, each in self._scanned()}
         return tuple(snapshot for _, snapshot in sorted(newest.items()))
 
+    def some(self, section_ids: Collection[str]) -> tuple[Snapshot, ...]:
+        """Those of `section_ids` that are remembered; unpacks only them. None of a corpus with a damaged index."""
+        wanted = frozenset(section_ids)
+        entries = [entry for entry in self.entries() or () if entry.section_id in wanted]
+        data = disk.read(self.corpus) or b"" if entries else b""
+        places = ((entry.byte_offset, entry.byte_offset + entry.length) for entry in entries)
+        found = _unpacked((start, data[start:end]) for start, end in places)
+        return tuple(snapshot for _, _, snapshot in found if snapshot.section_id in wanted)
+
     def sound(self, seen: set[tuple[str, bytes]] | None = None) -> bool:
         """Whether every entry of the index points at a frame that can be read.
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dlm_lsp.store import commit as committing
-from dlm_lsp.store import disk, dlm_lock, journal, lock, manifest, recovery, versions
+from dlm_lsp.store import disk, dlm_lock, failure, journal, lock, manifest, recovery, versions
 from dlm_lsp.store import revert as reverting
 from dlm_lsp.store.commit import Commit
 from dlm_lsp.store.errors import StoreError, reported
+from dlm_lsp.store.failure import FailedRun
+from dlm_lsp.store.history import NOTHING, Chronicle, Histories
 from dlm_lsp.store.journal import JournalEntry
 from dlm_lsp.store.ledger import Ledger
 from dlm_lsp.store.lock import Held, Holder
@@ -120,6 +122,19 @@ class Store:
         with reported("read the journal", self._layout.journal):
             return journal.read(self._layout.journal)
 
+    def failed(self) -> FailedRun | None:
+        """What the last run was to learn, if it failed and no version was committed since. Cached."""
+        found = self._cached(self._layout.failed, lambda: failure.read(self._layout.failed))
+        now = self.current() if found else None
+        record = self.record(now.number) if now else None
+        return found if found and (record is None or record.run.ended_at < found.at) else None
+
+    def chronicle(self, histories: Histories) -> Chronicle:
+        """What happened to each lesson in the newest versions. `histories` keeps what was read before."""
+        with reported("read the history", self._layout.records):
+            now = versions.pointed(self._layout)
+            return NOTHING if now is None else histories.read(self._layout, now)
+
     def holder(self) -> Holder | None:
         """Who holds the lock, None when nobody does."""
         with reported("read the lock", self._layout.lock):
@@ -165,6 +180,14 @@ class Store:
         if disk.is_folder(self._layout.ours):
             with reported("write the journal", self._layout.journal):
                 journal.append(self._layout.journal, entry)
+
+    def note_failure(self, failed: FailedRun | None) -> None:
+        """Keeps what a failed run was to learn; None: the last run did not fail."""
+        with reported("write the failed run", self._layout.failed):
+            if failed is not None and disk.is_folder(self._layout.ours):
+                failure.write(self._layout.failed, failed)
+            elif failed is None:
+                disk.remove(self._layout.failed)
 
     def _refuse_newer(self) -> None:
         """Raises StoreError `manifest-newer`; any other fault of the manifest is for `recover`."""

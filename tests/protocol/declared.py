@@ -20,9 +20,11 @@ NEEDED = {
     "window/workDoneProgress/create": "window.workDoneProgress",
     "workspace/configuration": "workspace.configuration",
     "workspace/codeLens/refresh": "workspace.codeLens.refreshSupport",
+    "workspace/inlayHint/refresh": "workspace.inlayHint.refreshSupport",
     "experimental/serverStatus": "experimental.serverStatusNotification",
     "dlm/trainingStatus": "experimental.dlm.trainingStatus",
     "dlm/trainingProgress": "experimental.dlm.trainingProgress",
+    "dlm/sectionStatesChanged": "experimental.dlm.sectionStates",
 }
 # A dynamic registration needs what it registers declared as dynamic.
 REGISTRATIONS = {
@@ -35,6 +37,7 @@ ALL: Message = {
     "workspace": {
         "configuration": True,
         "codeLens": {"refreshSupport": True},
+        "inlayHint": {"refreshSupport": True},
         "didChangeConfiguration": {"dynamicRegistration": True},
         "didChangeWatchedFiles": {"dynamicRegistration": True},
     },
@@ -46,7 +49,7 @@ ALL: Message = {
     },
     "experimental": {
         "serverStatusNotification": True,
-        "dlm": {"trainingStatus": True, "trainingProgress": True, "ask": True},
+        "dlm": {"trainingStatus": True, "trainingProgress": True, "ask": True, "sectionStates": True},
     },
 }
 

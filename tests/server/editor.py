@@ -36,6 +36,7 @@ def capabilities(**changes: Any) -> types.ClientCapabilities:
         "workspace": types.WorkspaceClientCapabilities(
             configuration=True,
             code_lens=types.CodeLensWorkspaceClientCapabilities(refresh_support=True),
+            inlay_hint=types.InlayHintWorkspaceClientCapabilities(refresh_support=True),
             did_change_configuration=types.DidChangeConfigurationClientCapabilities(dynamic_registration=True),
             did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True),
         ),
@@ -46,12 +47,15 @@ def capabilities(**changes: Any) -> types.ClientCapabilities:
                     types.ClientCodeActionKindOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.Source])
                 )
             ),
+            inlay_hint=types.InlayHintClientCapabilities(
+                resolve_support=types.ClientInlayHintResolveOptions(properties=["tooltip"])
+            ),
             hover=types.HoverClientCapabilities(content_format=[types.MarkupKind.Markdown]),
             publish_diagnostics=types.PublishDiagnosticsClientCapabilities(related_information=True, data_support=True),
         ),
         "experimental": {
             "serverStatusNotification": True,
-            "dlm": {"trainingStatus": True, "trainingProgress": True},
+            "dlm": {"trainingStatus": True, "trainingProgress": True, "sectionStates": True},
         },
     }
     return types.ClientCapabilities(**{**groups, **changes})
@@ -94,6 +98,10 @@ class Editor(LanguageClient):
         self.questions: list[types.ShowMessageRequestParams] = []
         self._more = asyncio.Event()
         self._versions = itertools.count(1)
+
+        @self.feature(types.WORKSPACE_INLAY_HINT_REFRESH)
+        def refresh_hints(params: None) -> None:
+            return None
 
         @self.feature(types.WORKSPACE_CODE_LENS_REFRESH)
         def refresh(params: None) -> None:

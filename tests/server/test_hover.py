@@ -9,8 +9,11 @@ import pytest
 
 from dlm_lsp.document import Position, parse
 from dlm_lsp.document.keys import describe_key
+from dlm_lsp.runs.memory import Recall
 from dlm_lsp.runs.status import DocumentStatus, LastRun, RunState, RunView, SectionState, SectionStatus
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.server.hover import Lookup, hover, plain
+from dlm_lsp.server.stories import Told
 from dlm_lsp.training.bases import BaseFacts
 
 TEXT = """\
@@ -46,7 +49,7 @@ STATUS = DocumentStatus(document=Path("a.dlm"), base="someone/something")
 
 
 def at(line: int, column: int = 0, status: DocumentStatus = STATUS) -> str:
-    found = hover(DOCUMENT, status, Position(line, column), LOOKUP)
+    found = hover(Told(Truth(DOCUMENT, status), Recall()), Position(line, column), LOOKUP)
     return found.markdown if found else ""
 
 

@@ -32,10 +32,12 @@ QUIET = {
     types.PROGRESS,
     types.WINDOW_WORK_DONE_PROGRESS_CREATE,
     types.WORKSPACE_CODE_LENS_REFRESH,
+    types.WORKSPACE_INLAY_HINT_REFRESH,
     types.WORKSPACE_CONFIGURATION,
     types.CLIENT_REGISTER_CAPABILITY,
     "dlm/trainingStatus",
     "dlm/trainingProgress",
+    "dlm/sectionStatesChanged",
     "experimental/serverStatus",
 }
 

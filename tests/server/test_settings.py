@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 def test_defaults_are_the_run_settings_own() -> None:
     assert read_settings({setting.name: setting.default for setting in SETTINGS}) == ServerSettings()
     assert {setting.run_field for setting in SETTINGS} - {None} <= {each.name for each in fields(RunSettings)}
+    own = {setting.server_field for setting in SETTINGS if setting.run_field is None}
+    assert own <= {each.name for each in fields(ServerSettings)}
 
 
 def test_every_setting_takes_effect() -> None:
@@ -32,6 +34,8 @@ def test_every_setting_takes_effect() -> None:
         "keepVersions": 3,
         "learner": "process",
         "logLevel": "debug",
+        "inlayHints": "off",
+        "codeLens": "sections",
     }
     assert set(given) == {setting.name for setting in SETTINGS}
     read = read_settings(given)
@@ -47,7 +51,7 @@ def test_every_setting_takes_effect() -> None:
         keep_versions=3,
         learner="process",
     )
-    assert (read.log_level, read.warnings) == ("debug", ())
+    assert (read.log_level, read.inlay_hints, read.code_lens, read.warnings) == ("debug", "off", "sections", ())
 
 
 @pytest.mark.parametrize(
