@@ -28,7 +28,7 @@ Ask = Callable[[Chat, Speaker], Answer]
 
 
 class Completions:
-    """The endpoint, as an ASGI application. `ask` puts a question; an answer that nobody reads any more is cancelled."""
+    """The endpoint, as an ASGI application. `ask` puts a question; what nobody reads any more is cancelled."""
 
     def __init__(self, ask: Ask, models: Models) -> None:
         self._ask = ask

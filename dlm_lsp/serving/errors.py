@@ -1,4 +1,4 @@
-"""What is wrong with a request, in the shape of the API: a status, one sentence, a code, and the parameter it is about."""
+"""What is wrong with a request, in the shape of the API: status, sentence, code, and the parameter it is about."""
 
 from __future__ import annotations
 

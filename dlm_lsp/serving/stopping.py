@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 
-async def until(pieces: AsyncIterator[str], stops: tuple[str, ...]) -> AsyncIterator[str]:
+async def until(pieces: AsyncIterator[str], stops: tuple[str, ...]) -> AsyncGenerator[str]:
     """`pieces` up to the first stop, which is left out; what may be the begin of one is held back until it is known."""
     held = ""
     async for piece in pieces:

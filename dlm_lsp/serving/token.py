@@ -33,7 +33,7 @@ def from_environment() -> str | None:
 def from_file(path: Path) -> str:
     """The token in the file at `path`, which is made with a fresh one where there is none. Raises TokenError."""
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(fresh() + "\n")
     except FileExistsError:
         pass

@@ -47,11 +47,11 @@ def side_by_side(one: Told, other: Told, width: int) -> RenderableType:
 
 
 def _marked(one: str, other: str) -> tuple[Text, Text]:
-    words = [re.findall(r"\s+|\S+", text) for text in (one, other)]
+    ours, theirs = (re.findall(r"\s+|\S+", text) for text in (one, other))
     left, right = Text(), Text()
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, *words, autojunk=False).get_opcodes():
-        left.append("".join(words[0][a:b]), style="" if kind == "equal" else "red")
-        right.append("".join(words[1][c:d]), style="" if kind == "equal" else "green")
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        left.append("".join(ours[a:b]), style="" if kind == "equal" else "red")
+        right.append("".join(theirs[c:d]), style="" if kind == "equal" else "green")
     return left, right
 
 

@@ -31,6 +31,6 @@ def _prepare(path: Path) -> None:
         begin = content.find(_ENTRY, len(content) - _LIMIT // 2)
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content[begin:] if begin >= 0 else b"")
         fresh.replace(path)

@@ -1,4 +1,4 @@
-"""A talk without a terminal: lines in, answers out. What is no answer goes to standard error, so that scripts can read."""
+"""A talk without a terminal: lines in, answers out, for scripts; all else goes to standard error."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -233,10 +234,8 @@ class Session:
 
     def _look_soon(self) -> None:
         async def look() -> None:
-            try:
+            with suppress(StoreError):  # the next question says what is wrong
                 await self._look()
-            except StoreError:
-                pass  # the next question says what is wrong
 
         task = asyncio.ensure_future(look())
         self._looking.add(task)
