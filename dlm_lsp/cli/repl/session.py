@@ -55,7 +55,7 @@ class Session:
         """One line: what is learned now, what answers, and how many lines wait."""
         status, choices = self._supervisor.status(self._path), self._choices
         parts = [f"{status.document.name}: {status.note or headline(status)}"] if status else []
-        parts.append(f"{_named(choices.speaker, status)} answers")
+        parts.append(f"answers: {_named(choices.speaker, status)}")
         if choices.temperature:
             parts.append(f"temperature {choices.temperature:g}")
         if self.waiting:
@@ -87,12 +87,13 @@ class Session:
 
     async def line(self, text: str) -> None:
         """Whatever it was, the talk goes on."""
+        if text.strip():
+            self.screen.question(text.strip())
         try:
             match commands.read(text):
                 case Question(question):
                     await self._ask(question)
                 case Command() as command:
-                    self.screen.question(text.strip())
                     await self._do(command)
         except Unclear as unclear:
             self._say(str(unclear), "yellow")
@@ -125,7 +126,6 @@ class Session:
 
     async def _ask(self, question: str) -> None:
         self._asked = question
-        self.screen.question(question)
         answer = self._begin(question, self._choices.speaker)
         try:
             async for piece in answer:
@@ -159,7 +159,7 @@ class Session:
             there = ", ".join(self.version_names()) or "none yet"
             raise Unclear(f"There is no {version_name(speaker)}; there are: {there}.")
         self._choices.speaker = speaker
-        self._say(f"{_named(speaker, self._supervisor.status(self._path))} answers from now on", "dim")
+        self._say(f"from now on answers: {_named(speaker, self._supervisor.status(self._path))}", "dim")
 
     def _list_versions(self) -> None:
         for version in self._versions:
@@ -171,7 +171,7 @@ class Session:
             if version.current:
                 facts.append("current")
             self._say("  " + " · ".join(facts))
-        self._say(f"{_named(self._choices.speaker, self._supervisor.status(self._path))} answers", "dim")
+        self._say(f"answers: {_named(self._choices.speaker, self._supervisor.status(self._path))}", "dim")
 
     async def _diff(self, argument: str) -> None:
         await self._look()
@@ -245,5 +245,5 @@ class Session:
 def _named(speaker: Speaker, status: DocumentStatus | None) -> str:
     if speaker is None:
         newest = version_name(status.version) if status and status.version else None
-        return f"the newest version, {newest}," if newest else "the base model"
-    return "the run that goes on" if speaker == "live" else version_name(speaker)
+        return f"the newest version ({newest})" if newest else "the base model, until something is learned"
+    return "the weights of the run that goes on" if speaker == "live" else version_name(speaker)

@@ -91,7 +91,7 @@ class Terminal:
     def question(self, text: str) -> None:
         first, *more = escaped(text, keep="\n\t").split("\n")
         shown = "\n".join([f"{_PROMPT}{first}", *(f"  {line}" for line in more)])
-        self.console.print(shown, style="bold", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"\n{shown}", style="bold", markup=False, highlight=False, soft_wrap=True)
 
     def piece(self, text: str) -> None:
         rows, self._row = whole_rows(self._row + escaped(text, keep="\n\t").expandtabs(4), self.console.width)
