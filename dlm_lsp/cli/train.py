@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from dlm_lsp.cli.printer import Printer
+from dlm_lsp.cli.repl import Session, converse, talk
 from dlm_lsp.cli.watching import Signature, on_interrupt, saves, signature, until
 from dlm_lsp.runs.events import Cancelled, Event, Failed
 from dlm_lsp.runs.settings import RunSettings
@@ -36,24 +35,14 @@ async def train(path: Path, settings: RunSettings, *, watch: bool, full: bool, r
     """
     supervisor = Supervisor(learner=LEARNERS, settings=settings)
     if repl:
-        from dlm_lsp.cli.repl import converse, talk
-
         with talk(supervisor, path, settings.home) as session, Printer(session.screen.console, path, bar=False) as say:
-            return await _train(
-                supervisor, path, say, full, watch=True, talking=lambda: converse(session, supervisor, path)
-            )
+            return await _train(supervisor, path, say, watch=True, full=full, session=session)
     with Printer(Console(), path) as printer:
-        return await _train(supervisor, path, printer, full, watch=watch)
+        return await _train(supervisor, path, printer, watch=watch, full=full)
 
 
 async def _train(
-    supervisor: Supervisor,
-    path: Path,
-    printer: Printer,
-    full: bool,
-    *,
-    watch: bool,
-    talking: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    supervisor: Supervisor, path: Path, printer: Printer, *, watch: bool, full: bool, session: Session | None = None
 ) -> int:
     loop = asyncio.get_running_loop()
     last: list[Event] = []
@@ -64,12 +53,16 @@ async def _train(
             last[:] = [event]
 
     def interrupt() -> None:
-        if interrupted.is_set():
+        if left.is_set():
             os._exit(EXIT_INTERRUPTED)
         interrupted.set()
         left.set()
 
-    on_interrupt(loop, interrupt)
+    def ctrl_c() -> None:
+        if left.is_set() or session is None or not session.screen.stop():
+            interrupt()
+
+    on_interrupt(loop, interrupt, ctrl_c)
     supervisor.subscribe(printer)
     supervisor.subscribe(keep)
     supervisor.start(loop)
@@ -82,10 +75,10 @@ async def _train(
             printer.say(message)
             if not watch:
                 return EXIT_FAILED
-        if talking is not None:
+        if session is not None:
             printer.say(f"watching {path.name}; ask it here while saves train it; /help lists the commands")
             watching = asyncio.ensure_future(learn_saves(supervisor, path, since, printer, left))
-            await until(talking(), interrupted)
+            await until(converse(session, supervisor, path), interrupted)
             left.set()
             await watching
         else:
@@ -95,7 +88,7 @@ async def _train(
                 await learn_saves(supervisor, path, since, printer, interrupted)
     finally:
         if left.is_set() and supervisor.busy:
-            printer.say("stopping after this step; Ctrl-C again leaves at once")
+            printer.say(f"stopping after this step; Ctrl-C{' again' if interrupted.is_set() else ''} leaves at once")
         await supervisor.shutdown(STOP_DEADLINE)
     if interrupted.is_set():
         return EXIT_INTERRUPTED

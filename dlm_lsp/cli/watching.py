@@ -63,10 +63,12 @@ async def until(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
         task.result()
 
 
-def on_interrupt(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> None:
-    """`interrupt` is called for each Ctrl-C and each wish that the process should end."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def on_interrupt(
+    loop: asyncio.AbstractEventLoop, end: Callable[[], None], ctrl_c: Callable[[], None] | None = None
+) -> None:
+    """`end` is called for each wish that the process should end, `ctrl_c` for each Ctrl-C if that is another one."""
+    for number, called in ((signal.SIGINT, ctrl_c or end), (signal.SIGTERM, end)):
         try:
-            loop.add_signal_handler(number, interrupt)
+            loop.add_signal_handler(number, called)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(interrupt))
+            signal.signal(number, lambda *_, called=called: loop.call_soon_threadsafe(called))

@@ -15,6 +15,8 @@ from dlm_lsp.cli.repl.session import Session
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import dlm_home
 
+__all__ = ["Session", "converse", "talk"]
+
 _QUESTIONS = "questions"  # the file of earlier questions, beside the stores
 
 

@@ -38,6 +38,9 @@ class Plain:
         if begun.strip():
             yield begun.rstrip("\n")
 
+    def stop(self) -> bool:
+        return False
+
     def question(self, text: str) -> None:
         """It stands in the input."""
 

@@ -21,6 +21,9 @@ class Screen(Protocol):
     def lines(self) -> AsyncIterator[str]:
         """The author's lines, until there are no more."""
 
+    def stop(self) -> bool:
+        """Ctrl-C: ends the answer that comes, clears what is typed, or leaves; False where the process is to end."""
+
     def question(self, text: str) -> None:
         """It is the turn of this question, or command."""
 

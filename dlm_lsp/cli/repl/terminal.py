@@ -27,6 +27,7 @@ from dlm_lsp.runs.plain import escaped
 
 _STYLE = Style.from_dict({"prompt": "bold", "waiting": "ansibrightblack", "bottom-toolbar": "reverse"})
 _PROMPT = "› "
+_TWICE = "(Ctrl-C again, Ctrl-D or /quit leaves)"
 _REFRESH = 0.5  # seconds; what nobody tells (seconds left, what is waited for) is looked at that often
 
 
@@ -49,6 +50,8 @@ class Terminal:
         interrupt: Callable[[], bool],
     ) -> None:
         self._waiting = waiting
+        self._interrupt = interrupt
+        self._about_to_leave = False
         self._row = ""  # of the answer, as far as it has come
         self._prompt: PromptSession[str] = PromptSession(
             self._message,
@@ -58,7 +61,7 @@ class Terminal:
             complete_while_typing=True,
             multiline=True,
             prompt_continuation="  ",
-            key_bindings=bindings(interrupt, lambda text: self.console.print(text, style="dim")),
+            key_bindings=bindings(self.stop),
             bottom_toolbar=toolbar,
             erase_when_done=True,
             refresh_interval=_REFRESH,
@@ -84,9 +87,24 @@ class Terminal:
     async def lines(self) -> AsyncIterator[str]:
         while True:
             try:
-                yield await self._prompt.prompt_async(handle_sigint=False)
+                line = await self._prompt.prompt_async(handle_sigint=False)
             except EOFError:
                 return
+            self._about_to_leave = False
+            yield line
+
+    def stop(self) -> bool:
+        buffer, app = self._prompt.default_buffer, self._prompt.app
+        if self._interrupt():
+            return True
+        if buffer.text:
+            buffer.reset()
+        elif not self._about_to_leave:
+            self._about_to_leave = True
+            self.console.print(_TWICE, style="dim")
+        elif app.is_running:
+            app.exit(exception=EOFError)
+        return True
 
     def question(self, text: str) -> None:
         first, *more = escaped(text, keep="\n\t").split("\n")
