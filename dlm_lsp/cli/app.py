@@ -69,6 +69,9 @@ def train(
     full: Annotated[
         bool, typer.Option("--full", help="Start over from the base model, over the whole document.")
     ] = False,
+    repl: Annotated[
+        bool, typer.Option("--repl", help="Ask the adapter at a prompt while saves train it; watches, too.")
+    ] = False,
     learner: LearnerOption = "thread",
     home: HomeOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
@@ -86,7 +89,38 @@ def train(
         warm_on_open=False,
         learner=learner,
     )
-    raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch, full=full)))
+    raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch or repl, full=full, repl=repl)))
+
+
+@app.command("serve")
+def serve_document(
+    document: DocumentArgument,
+    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8356,
+    watch: Annotated[bool, typer.Option("--watch", help="Train on every save meanwhile.")] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="Keep the token there, made at the first start; without it $DLM_TOKEN, or a new one at each start.",
+        ),
+    ] = None,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+) -> None:
+    """Let other tools on this machine ask it: POST /v1/chat/completions, as OpenAI's API has it."""
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(verbose)
+    _refuse_outside(host, "--host")
+    path = _existing(document)
+    from dlm_lsp.cli.serve import serve as run
+
+    settings = RunSettings(home=home, train_on_auto_save=True, learner=learner)
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    raise typer.Exit(asyncio.run(run(path, settings, host=host, port=port, watch=watch, token_file=token_file)))
 
 
 @app.command()
@@ -194,15 +228,19 @@ def _loopback(address: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not (port.isascii() and port.isdecimal() and int(port) < 65536):
         raise typer.BadParameter("give [HOST:]PORT, such as 2087 or 127.0.0.1:2087", param_hint="--tcp")
+    _refuse_outside(host, "--tcp")
+    return host, int(port)
+
+
+def _refuse_outside(host: str, option: str) -> None:
     try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        inside = host == "localhost" or ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         inside = False
     if not inside:
         raise typer.BadParameter(
-            f"{host} is no loopback address; use 127.0.0.1 and, from another machine, a tunnel", param_hint="--tcp"
+            f"{host} is no loopback address; use 127.0.0.1 and, from another machine, a tunnel", param_hint=option
         )
-    return host, int(port)
 
 
 def _version(named: str | None, where: str) -> int | None:

@@ -37,10 +37,14 @@ _PLAIN_LINES = 10
 
 
 class Printer:
-    """Hears the supervisor's events and says them. Used as a context manager: its bar never outlives it."""
+    """Hears the supervisor's events and says them. Used as a context manager: its bar never outlives it.
 
-    def __init__(self, console: Console, path: Path) -> None:
+    Without `bar` nothing is said of steps: somebody else shows them.
+    """
+
+    def __init__(self, console: Console, path: Path, *, bar: bool = True) -> None:
         self._console = console
+        self._shows_steps = bar
         self._path = path
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -52,14 +56,14 @@ class Printer:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Printer:
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._shows_steps:
             self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._shows_steps:
             self._bar.stop()
 
     def say(self, text: str, style: str = "") -> None:
@@ -112,7 +116,7 @@ class Printer:
                 pass
 
     def _progress(self, event: Phase | Step, status: DocumentStatus) -> None:
-        if status.run is None:
+        if status.run is None or not self._shows_steps:
             return
         message = escaped(progress_message(status.run))
         if self._console.is_terminal:

@@ -1,0 +1,1 @@
+"""What a document has taught, answered over HTTP in the shape that other tools speak."""

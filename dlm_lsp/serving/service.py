@@ -1,0 +1,63 @@
+"""One document served on one socket: the application put together with the supervisor that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from dlm_lsp.runs.asking import Answer, Speaker
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.runs.versions import Made, made
+from dlm_lsp.serving.app import application
+from dlm_lsp.serving.chat import Chat
+from dlm_lsp.serving.completions import Completions
+from dlm_lsp.serving.host import Host
+from dlm_lsp.serving.models import Models
+from dlm_lsp.store import Store, dlm_home
+
+
+class Service:
+    """Answers on `listening` to whoever knows `token`. `supervisor` has looked at `path`; lives on its loop."""
+
+    def __init__(
+        self, supervisor: Supervisor, path: Path, home: Path | None, listening: socket.socket, token: str
+    ) -> None:
+        self._supervisor = supervisor
+        self._path = path
+        self._home = home
+        self._listening = listening
+        self.models = Models(path.stem)
+        self._completions = Completions(self._ask, self.models)
+        host, port, *_ = listening.getsockname()
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        app = application(self._completions, self.models, self._versions, token=token, host=host, port=port)
+        self._host = Host(app)
+
+    async def serve(self) -> None:
+        """Until `end`."""
+        await self._host.serve([self._listening])
+
+    def end(self) -> None:
+        """No new requests; answers that come end with an error that says why."""
+        self._completions.close()
+        self._host.end()
+
+    def _ask(self, chat: Chat, speaker: Speaker) -> Answer:
+        return self._supervisor.ask(
+            self._path,
+            chat.prompt,
+            version=speaker,
+            earlier=chat.earlier,
+            system=chat.system,
+            max_new_tokens=chat.max_new_tokens,
+            temperature=chat.temperature,
+            top_p=chat.top_p,
+            seed=chat.seed,
+        )
+
+    async def _versions(self) -> tuple[Made, ...]:
+        status = self._supervisor.status(self._path)
+        if status is None or status.dlm_id is None:
+            return ()
+        return await asyncio.to_thread(made, Store(dlm_home(self._home), status.dlm_id))
