@@ -30,6 +30,7 @@ class StoreView:
     steps: int | None = None
     loss: float | None = None
     lost: int | None = None
+    learned_from: str | None = None  # the path that the last run's document had
 
 
 def look(store: Store | None) -> StoreView:
@@ -42,6 +43,7 @@ def look(store: Store | None) -> StoreView:
         view = replace(view, version=current.number if current else None)
         view = replace(view, ledger=known_to(store))
         manifest = store.manifest()
+        view = replace(view, learned_from=manifest.source_path if manifest and current else None)
         last = manifest.run_of(current.number) if manifest and current else None
         if last is not None:
             at = last.ended_at.isoformat() + "Z" if last.ended_at else None
