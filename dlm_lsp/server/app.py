@@ -24,6 +24,7 @@ from dlm_lsp.server.configuration import Configuration
 from dlm_lsp.server.convert import encoding_of
 from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
+from dlm_lsp.server.interchange import REQUESTS, Interchange
 from dlm_lsp.server.language import Language
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, STOP_DEADLINE, Lifecycle
 from dlm_lsp.server.notifications import Notifications
@@ -81,6 +82,7 @@ class DlmServer(DlmLanguageServer):
         self.views = Views(self.supervisor, self.documents, self.sync)
         self.language = Language(self.supervisor, self.documents, self.sync)
         self.commands = Commands(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
+        self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,6 +98,7 @@ class DlmServer(DlmLanguageServer):
     def meet(self, capabilities: types.ClientCapabilities, process_id: int | None) -> None:
         """What the client can do, how it counts columns, and whose death ends this server."""
         self.declared = self.views.features = self.language.features = features_of(capabilities)
+        self.interchange.features = self.declared
         self.documents.encoding = encoding_of(self.workspace.position_encoding)
         self.beyond.start(self.documents.encoding, self.folders, self.declared)
         if process_id is not None:
@@ -305,6 +308,10 @@ def _register_language(server: DlmServer) -> None:
 def _register_commands(server: DlmServer) -> None:
     for command in Command:
         server.command(command.value)(_handler(server, command))
+    for name, answer in server.interchange.commands.items():
+        server.command(name)(partial(answer))
+    for method in REQUESTS:
+        server.feature(method)(partial(server.interchange.request, method))
 
 
 def _handler(server: DlmServer, command: Command) -> Callable[..., Coroutine[Any, Any, Any]]:
