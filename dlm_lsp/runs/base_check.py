@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlm_lsp.document import Document, Frontmatter, Severity
@@ -15,6 +15,7 @@ LICENCE_UNKNOWN = "base-licence-unknown"
 
 _HUB = "https://huggingface.co/"
 _CHARACTERS = 3  # of a token, at the least that is usual
+_TEMPLATE = 16  # tokens that a chat template adds to an exchange
 _TAKES = {"image": "vision-language", "audio": "audio-language"}
 
 
@@ -37,7 +38,7 @@ def base_use(document: Document, frontmatter: Frontmatter) -> BaseUse:
     if not training.sources:
         lessons = (lesson for section in document.sections for lesson in section.lessons)
         letters = max((len(each.prompt) + len(each.answer) for each in lessons), default=0)
-        longest = min(longest, max(128, 1 << (letters // _CHARACTERS).bit_length()))
+        longest = min(longest, max(64, 1 << (letters // _CHARACTERS + _TEMPLATE).bit_length()))
     return BaseUse(
         frontmatter.base_model,
         training.lora_r,
@@ -56,7 +57,7 @@ def check_base(use: BaseUse, folder: Path, available: int) -> tuple[tuple[str, S
     found = [*_licence(facts)]
     memory = memory_for(use, facts)
     if memory is not None and memory.total > available:
-        found.append((TOO_LARGE, Severity.WARNING, _too_large(use, memory, available)))
+        found.append((TOO_LARGE, Severity.WARNING, _too_large(use, facts, memory, available)))
     return tuple(found)
 
 
@@ -94,22 +95,31 @@ def _licence(facts: BaseFacts) -> list[tuple[str, Severity, str]]:
     return []
 
 
-def _too_large(use: BaseUse, memory: Memory, available: int) -> str:
+def _too_large(use: BaseUse, facts: BaseFacts, memory: Memory, available: int) -> str:
+    rows = "8 rows" if use.micro_batch is None else "1 row" if use.micro_batch == 1 else f"{use.micro_batch} rows"
     parts = (
         f"weights {_shown(memory.weights)}, adapter and optimizer {_shown(memory.adapter)}, "
-        f"activations and logits {_shown(memory.activations)} with rows of {use.row_tokens:,} tokens"
+        f"activations and logits {_shown(memory.activations)} for {rows} of at most {use.row_tokens:,} tokens"
     )
     return (
         f"If trained on this machine's CPU, {use.reference} takes about {_shown(memory.total)} of memory ({parts}) and "
-        f"{_shown(available)} is free. Choose a smaller base, or {_relief(use, memory)}."
+        f"{_shown(available)} is free. Choose a smaller base, or {_relief(use, facts, available)}."
     )
 
 
-def _relief(use: BaseUse, memory: Memory) -> str:
-    """What would help most."""
-    if memory.activations > memory.weights:
-        return "lower `training.sequence_len`" + (" or `training.micro_batch_size`" if use.micro_batch else "")
-    return "write `precision: bf16`" if use.number_bytes > 2 else "train it on a GPU"
+def _relief(use: BaseUse, facts: BaseFacts, available: int) -> str:
+    """The least change by which it would fit."""
+    single, halved, short = {"micro_batch": 1}, {"number_bytes": 2}, {"row_tokens": min(use.row_tokens, 256)}
+    for change, advice in (
+        (single, "write `micro_batch_size: 1` under `training`"),
+        (halved, "write `precision: bf16` under `training`"),
+        (single | halved, "write `micro_batch_size: 1` and `precision: bf16` under `training`"),
+        (single | halved | short, "lower `training.sequence_len` as well as `micro_batch_size` and `precision`"),
+    ):
+        memory = memory_for(replace(use, **change), facts)  # type: ignore[arg-type]
+        if memory is not None and memory.total <= available:
+            return advice
+    return "train it on a GPU"
 
 
 def _shown(size: int) -> str:

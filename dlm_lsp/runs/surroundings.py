@@ -7,7 +7,6 @@ written; a document that asks for something new is looked at again. Nothing is l
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -19,6 +18,7 @@ from dlm_lsp.document import Document, Frontmatter, Position, Problem, Range, Se
 from dlm_lsp.document.schema import SourceDirective
 from dlm_lsp.runs import sources
 from dlm_lsp.runs.base_check import BaseUse, base_use, check_base, media_refusal
+from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,10 @@ class Looked:
 class Surroundings:
     """The findings of every open document. `changed` is called with the path whose findings are others now."""
 
-    def __init__(self, worker: Worker, changed: Callable[[Path], None]) -> None:
+    def __init__(self, worker: Worker, clock: Clock, changed: Callable[[Path], None]) -> None:
         self.trusted = False
         self._worker = worker
+        self._clock = clock
         self._changed = changed
         self._looked: dict[Path, Looked] = {}
         self._looking: dict[Path, Asked] = {}
@@ -77,7 +78,7 @@ class Surroundings:
     def glance(self, path: Path) -> None:
         """Somebody asks about the document: what was found a while ago is looked at again."""
         looked = self._looked.get(path)
-        if looked is not None and time.monotonic() - looked.at > _STALE:
+        if looked is not None and self._clock.monotonic() - looked.at > _STALE:
             self._look(path, looked.asked)
 
     def again(self, path: Path) -> None:
@@ -108,8 +109,8 @@ class Surroundings:
         if isinstance(found, BaseException):
             log.error("what is around %s could not be looked at: %s", path.name, found)
             return
-        before, self._looked[path] = self._looked.get(path), found
-        if before is None or replace(found, at=0.0) != replace(before, at=0.0):
+        before, self._looked[path] = self._looked.get(path), replace(found, at=self._clock.monotonic())
+        if before is None or found != replace(before, at=0.0):
             self._changed(path)
         if newest != asked:
             self._look(path, newest)
@@ -142,7 +143,6 @@ def look(asked: Asked, path: Path) -> Looked:
         problems = sources.look(directive, asked.policy, path)
         found.sources[directive] = tuple((each.code, each.severity, each.message) for each in problems)
     found.base = check_base(asked.base, path.parent, psutil.virtual_memory().available)
-    found.at = time.monotonic()
     return found
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from dlm_lsp.document import Document, parse
 from dlm_lsp.document.entry import Entry, entry_of, header_of, symbols_of
 from dlm_lsp.document.text import PositionEncoding
+from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.store import read_regular
 
@@ -59,9 +60,10 @@ class _Open:
 class Workspace:
     """The index. `changed` is called with the ids whose documents came, went or moved."""
 
-    def __init__(self, worker: Worker, changed: Callable[[set[str]], None]) -> None:
+    def __init__(self, worker: Worker, clock: Clock, changed: Callable[[set[str]], None]) -> None:
         self.encoding: PositionEncoding = "utf-16"
         self._worker = worker
+        self._clock = clock
         self._changed = changed
         self._folders: tuple[Path, ...] = ()
         self._trusted = False
@@ -152,7 +154,7 @@ class Workspace:
 
     def glance(self) -> None:
         """Somebody asks: what is old is read again."""
-        if self._read_at is not None and time.monotonic() - self._read_at > _STALE:
+        if self._read_at is not None and self._clock.monotonic() - self._read_at > _STALE:
             self.refresh()
 
     # -- reading
@@ -173,7 +175,7 @@ class Workspace:
     def _take(self, found: _Found) -> None:
         if self._read_at is None or found.cut:
             log.info("%d documents of the workspace were read in %.2f s%s", len(found.files), found.seconds, found.cut)
-        self._files, self._read_at = found.files, time.monotonic()
+        self._files, self._read_at = found.files, self._clock.monotonic()
         self._reindex()
 
     def _reindex(self) -> None:

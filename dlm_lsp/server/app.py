@@ -66,7 +66,7 @@ class DlmServer(DlmLanguageServer):
         self.outbox = Outbox(self.protocol.notify, self._backlog, clock)
         self.configuration = Configuration(self.ask, self._features, self._configured)
         self.reporter = ProgressReporter(self.outbox, self.ask, lambda: self.declared.progress)
-        self.beyond = Beyond(self.supervisor, self.documents, lambda document: self.presenter.publish(document))
+        self.beyond = Beyond(self.supervisor, self.documents, clock, lambda document: self.presenter.publish(document))
         self.presenter = Presenter(
             self.supervisor,
             self.documents,

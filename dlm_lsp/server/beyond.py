@@ -13,6 +13,7 @@ from ulid import ULID
 
 from dlm_lsp.document import Document, Fix, Problem, Range
 from dlm_lsp.document.text import PositionEncoding
+from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.shared_id import CODE as SHARED_ID
 from dlm_lsp.runs.shared_id import shared_id
 from dlm_lsp.runs.supervisor import Supervisor
@@ -33,13 +34,15 @@ Folders = Mapping[str, object]
 class Beyond:
     """Reads in the background, on a thread of its own; `publish` shows a document's problems anew."""
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, publish: Callable[[OpenDocument], None]) -> None:
+    def __init__(
+        self, supervisor: Supervisor, documents: Documents, clock: Clock, publish: Callable[[OpenDocument], None]
+    ) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._publish = publish
         self._reader = Worker("dlm-reader")
-        self.workspace = Workspace(self._reader, self._ids_changed)
-        self.surroundings = Surroundings(self._reader, self._changed)
+        self.workspace = Workspace(self._reader, clock, self._ids_changed)
+        self.surroundings = Surroundings(self._reader, clock, self._changed)
         self.symbols = Symbols(self.workspace)
         self._folders: Callable[[], Folders] = dict
         self._waiting: set[Path] = set()
