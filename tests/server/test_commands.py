@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from tests.fakes import Gate
+from dlm_lsp.server.app import create_server
+from tests.fakes import FakeLearner, Gate
 from tests.server.editor import HEAD, Editor, exchange
 
 Begin = Callable[..., Awaitable[Editor]]
@@ -37,7 +38,8 @@ async def test_what_the_server_offers(tmp_path: Path) -> None:
     provider = result.capabilities.execute_command_provider
     assert provider is not None
     names = set(provider.commands)
-    assert names == {f"dlm.{name}" for name in ("fullRetrain", "trainNow", "cancel", "revert", "unlock", "showStatus")}
+    own = {f"dlm.{name}" for name in ("fullRetrain", "trainNow", "cancel", "revert", "unlock", "showStatus")}
+    assert names == own | set(create_server(learner=FakeLearner).interchange.commands)
     assert names.isdisjoint(f"dlm.{name}" for name in TAKEN)
     sync = result.capabilities.text_document_sync
     assert isinstance(sync, types.TextDocumentSyncOptions)
