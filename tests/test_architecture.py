@@ -20,8 +20,8 @@ MAY_IMPORT = {
     "server": {"document", "store", "training", "runs"},
     "cli": {"document", "store", "training", "runs", "server"},
 }
-# What `runs` may see of `training`: the protocol, and the facts about bases. Both are free of torch.
-TRAINING_WITHOUT_TORCH = {"dlm_lsp.training.protocol", "dlm_lsp.training.bases"}
+# What `runs` may see of `training`: the protocol, the facts about bases, and what they take. All free of torch.
+TRAINING_WITHOUT_TORCH = {"dlm_lsp.training.protocol", "dlm_lsp.training.bases", "dlm_lsp.training.memory"}
 HEAVY = {"torch", "transformers", "peft"}
 EDITOR = {"lsprotocol", "pygls"}
 

@@ -196,17 +196,30 @@ def status(
 
 @app.command()
 def init(
-    document: DocumentArgument,
+    document: Annotated[Path | None, typer.Argument(metavar="DOC", help="The .dlm document to be written.")] = None,
     base: Annotated[
         str, typer.Option("--base", help="The base model: a registry key, hf:org/name, or a directory.")
     ] = "builtin:tiny",
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="NAME", help="A starter document to begin with.")
+    ] = None,
+    list_templates: Annotated[bool, typer.Option("--list-templates", help="Show the starter documents.")] = False,
 ) -> None:
     """Write a new document with an id of its own and a first exchange to fill in."""
-    from dlm_lsp.cli.init import starter
+    from dlm_lsp.cli.init import listed, named, starter
+    from dlm_lsp.runs.templates import new_document
 
+    if list_templates:
+        typer.echo(listed())
+        raise typer.Exit
+    if document is None:
+        raise typer.BadParameter("name the document to be written, or --list-templates", param_hint="DOC")
+    chosen = named(template) if template is not None else None
+    if template is not None and chosen is None:
+        _fail(f"there is no starter document {template}; `dlm-lsp init --list-templates` shows them")
     try:
         with document.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(starter(document.stem, base))
+            file.write(new_document(chosen, base) if chosen is not None else starter(document.stem, base))
     except FileExistsError:
         _fail(f"{document} exists already; nothing was written")
     except OSError as error:

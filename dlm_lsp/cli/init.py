@@ -8,6 +8,7 @@ import yaml
 from ulid import ULID
 
 from dlm_lsp.document.schema import SCHEMA_VERSION
+from dlm_lsp.runs.templates import Template, templates
 
 
 def starter(title: str, base: str) -> str:
@@ -28,6 +29,20 @@ What is this document called?
 ### A
 It is called {title}.
 """
+
+
+def named(template: str) -> Template | None:
+    """The starter document of this name."""
+    return templates().get(template)
+
+
+def listed() -> str:
+    """The starter documents, one paragraph each."""
+    return "\n\n".join(
+        f"{each.name}: {each.title} ({', '.join(each.domain_tags)})\n"
+        f"  {each.summary}\n  At its best with {each.recommended_base}; learnable with builtin:tiny, too."
+        for each in templates().values()
+    )
 
 
 def _scalar(text: str) -> str:

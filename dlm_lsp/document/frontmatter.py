@@ -50,7 +50,11 @@ def split(lines: Sequence[str], first_column: int, problems: ProblemList) -> Spl
     if lines[0] != DELIMITER:
         almost = lines[0].strip() == DELIMITER
         advice = "remove the blanks around it" if almost else "put a line of three hyphens before the frontmatter"
-        problems.add("frontmatter-missing", opener, f"The first line must be exactly `---`: {advice}.")
+        problems.add(
+            "frontmatter-missing",
+            opener,
+            f"The frontmatter delimiters are missing: the first line must be exactly `---`; {advice}.",
+        )
         if not almost:
             return None
     closer = next((number for number, line in enumerate(lines[1:], 1) if line == DELIMITER), None)
@@ -163,7 +167,9 @@ class _Reader:
             data["dlm_version"] = SCHEMA_VERSION
             return SCHEMA_VERSION
         if version > SCHEMA_VERSION:
-            message = f"`dlm_version` is newer than {SCHEMA_VERSION}, the newest one known: upgrade this program."
+            message = (
+                f"`dlm_version` is newer than this parser, which knows {SCHEMA_VERSION} at most: upgrade this program."
+            )
             self._problems.add("version-too-new", place, message)
             return None
         if version < 1:

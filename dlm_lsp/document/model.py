@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -44,10 +45,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """A second place that belongs to a problem, such as the first of two duplicates."""
+    """A second place that belongs to a problem, such as the first of two duplicates.
+
+    With `path` it lies in another document, and its columns count as the client does.
+    """
 
     message: str
     range: Range
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,19 +118,28 @@ def expand(document: Document, path: Path) -> Sourced:
     if document.frontmatter is None or not document.frontmatter.training.sources:
         return Sourced((), (), _fingerprint(()))
     training = document.frontmatter.training
-    own = path.resolve()
-    home = own.parent.parent if own.parent.name == ".dlm" else own.parent
-    intake = _Intake(own, home if training.sources_policy == "strict" else None)
+    intake, home = _begin(path, training.sources_policy)
     problems: list[Problem] = []
     for index, directive in enumerate(training.sources or ()):
         source = _Source(directive, intake)
         source.take(home)
-        place = _place(document, index)
-        problems += [
-            Problem(reason.code, reason.severity, f"{reason.message}: {_listed(names)}.", place)
-            for reason, names in source.left_out.items()
-        ]
+        problems += source.problems(place_of(document, index))
     return Sourced(tuple(intake.sections), tuple(problems), _fingerprint(intake.sections))
+
+
+def look(directive: SourceDirective, policy: str, path: Path) -> tuple[Problem, ...]:
+    """Why nothing at all is taken through `directive` of the document at `path`; their place is left to the caller."""
+    intake, home = _begin(path, policy)
+    source = _Source(directive, intake)
+    source.look(home)
+    return source.problems(Range(Position(0, 0), Position(0, 0)))
+
+
+def _begin(path: Path, policy: str) -> tuple[_Intake, Path]:
+    """What holds for all directives of the document at `path`, and where relative ones begin."""
+    own = path.resolve()
+    home = own.parent.parent if own.parent.name == ".dlm" else own.parent
+    return _Intake(own, home if policy == "strict" else None), home
 
 
 class _Intake:
@@ -165,21 +174,32 @@ class _Source:
         self._effort = 1 + (len(self._include) + len(self._exclude)) // _GLOBS_OF_AN_ENTRY
 
     def take(self, home: Path) -> None:
+        root = self._root(home)
+        if root is not None and not self._take_files(root) and not self.left_out:
+            self._leave(_EMPTY, self._directive.path)
+
+    def look(self, home: Path) -> None:
+        """Notes only what keeps anything at all from being taken; no file is opened."""
+        root = self._root(home)
+        if root is not None and next(self._files(root), None) is None:
+            self.left_out = {_EMPTY: [self._directive.path]}
+
+    def _root(self, home: Path) -> Path | None:
         written = self._directive.path
         try:
             root = (home / Path(written).expanduser()).resolve()
             exists = root.exists()
         except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, a home that cannot be found
-            self._leave(_MISSING, written)
-            return
+            exists = False
         if not exists:
             self._leave(_MISSING, written)
         elif not self._inside(root):
             self._leave(_OUTSIDE, written)
         elif self._intake.full:
             self._leave(_LIMIT, written)
-        elif not self._take_files(root) and not self.left_out:
-            self._leave(_EMPTY, written)
+        else:
+            return root
+        return None
 
     def _take_files(self, root: Path) -> int:
         taken = 0
@@ -331,6 +351,12 @@ class _Source:
     def _named(self, name: str) -> bool:
         return any(glob.spells(name) for glob in self._include)
 
+    def problems(self, place: Range) -> tuple[Problem, ...]:
+        return tuple(
+            Problem(reason.code, reason.severity, f"{reason.message}: {_listed(names)}.", place)
+            for reason, names in self.left_out.items()
+        )
+
     def _leave(self, reason: _Reason, name: str) -> None:
         self.left_out.setdefault(reason, []).append(name)
 
@@ -348,7 +374,7 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[:_SHOWN]) + more).encode(errors="backslashreplace").decode()
 
 
-def _place(document: Document, index: int) -> Range:
+def place_of(document: Document, index: int) -> Range:
     """Where directive `index` stands, as narrow as it is known."""
     for key in (
         ("training", "sources", index, "path"),

@@ -285,6 +285,11 @@ class Supervisor:
             return Recall()
         return self._memory.at_hand(record.store, truth.view.ledger, _sections(truth, removed=removed))
 
+    def learned_from(self, path: Path) -> str | None:
+        """The path of the document that the store's current version was learned from, as the store names it."""
+        record = self._records.get(path)
+        return record.view.learned_from if record else None
+
     async def wait_for_idle(self, path: Path | None = None) -> None:
         """Returns once no run is waiting or going on, for `path` or for every document."""
         for record in self._records:

@@ -32,6 +32,7 @@ class StoreView:
     lost: int | None = None
     failure: Failure | None = None
     anchors: frozenset[str] = frozenset()
+    learned_from: str | None = None  # the path that the last run's document had
 
 
 def look(store: Store | None) -> StoreView:
@@ -47,6 +48,7 @@ def look(store: Store | None) -> StoreView:
         if (failed := store.failed()) is not None:
             view = replace(view, failure=Failure(failed.lessons, failed_sentence(failed.at, failed.code), failed.at))
         manifest = store.manifest()
+        view = replace(view, learned_from=manifest.source_path if manifest and current else None)
         last = manifest.run_of(current.number) if manifest and current else None
         if last is not None:
             at = last.ended_at.isoformat() + "Z" if last.ended_at else None

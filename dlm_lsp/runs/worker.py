@@ -1,4 +1,4 @@
-"""The one worker thread of a process: a daemon of our own, so that it can never keep the process alive."""
+"""A thread for what takes time: a daemon of our own, so that it can never keep the process alive."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ T = TypeVar("T")
 class Worker:
     """Runs jobs one after the other on a daemon thread. A job reports through whatever it closes over."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "dlm-worker") -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._main, name="dlm-worker", daemon=True)
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+
+    @property
+    def started(self) -> bool:
+        return self._thread.ident is not None
 
     def start(self) -> None:
         self._thread.start()

@@ -17,6 +17,7 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.asking import ASK, Asker
+from dlm_lsp.server.beyond import Beyond
 from dlm_lsp.server.capabilities import ClientFeatures, features_of
 from dlm_lsp.server.commands import Command, Commands
 from dlm_lsp.server.completion import TRIGGERS
@@ -24,6 +25,7 @@ from dlm_lsp.server.configuration import Configuration
 from dlm_lsp.server.convert import encoding_of
 from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
+from dlm_lsp.server.interchange import REQUESTS, Interchange
 from dlm_lsp.server.language import Language
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, STOP_DEADLINE, Lifecycle
 from dlm_lsp.server.notifications import Notifications
@@ -66,6 +68,7 @@ class DlmServer(DlmLanguageServer):
         self.outbox = Outbox(self.protocol.notify, self._backlog, clock)
         self.configuration = Configuration(self.ask, self._features, self._configured)
         self.reporter = ProgressReporter(self.outbox, self.ask, lambda: self.declared.progress)
+        self.beyond = Beyond(self.supervisor, self.documents, clock, lambda document: self.presenter.publish(document))
         self.presenter = Presenter(
             self.supervisor,
             self.documents,
@@ -74,13 +77,16 @@ class DlmServer(DlmLanguageServer):
             Notifications(self.outbox, self._features),
             self._features,
             lambda method: self.spawn(self._refresh(method)),
+            self.beyond.problems,
         )
         self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
+        self.sync.asked = self.beyond.asked
         self.states = States(self.supervisor, self.documents, self.sync)
         self.views = Views(self.supervisor, self.documents, self.sync, self.states)
         self.language = Language(self.supervisor, self.documents, self.sync)
         self.asker = Asker(self.supervisor, self.documents, self.sync, self.outbox)
         self.commands = Commands(self.supervisor, self.documents, self.sync, self.asker, self.ask, self.outbox.send)
+        self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,9 +102,16 @@ class DlmServer(DlmLanguageServer):
     def meet(self, capabilities: types.ClientCapabilities, process_id: int | None) -> None:
         """What the client can do, how it counts columns, and whose death ends this server."""
         self.declared = self.views.features = self.states.features = self.language.features = features_of(capabilities)
+        self.interchange.features = self.declared
         self.documents.encoding = encoding_of(self.workspace.position_encoding)
+        self.beyond.start(self.documents.encoding, self.folders, self.declared)
         if process_id is not None:
             self.process_watch(process_id)
+
+    def folders(self) -> dict[str, Any]:
+        """The workspace's folders by URI; a client that knows no folders has a root."""
+        folders, root = self.workspace.folders, self.workspace.root_uri
+        return dict(folders) if folders or not root else {root: None}
 
     async def ask(self, method: str, params: Any) -> Any:
         """A request to the client. Raises its refusal, or TimeoutError; a person may take any time."""
@@ -119,6 +132,7 @@ class DlmServer(DlmLanguageServer):
         now = self._clock.monotonic()
         if self._stop_by is None:
             self._stop_by = now + STOP_DEADLINE
+        self.beyond.stop()
         stopped = await self.supervisor.shutdown(max(self._stop_by - now, 0.0))
         self.reporter.close()
         return stopped
@@ -170,6 +184,7 @@ def _register_life(server: DlmServer) -> None:
     @server.feature(types.INITIALIZED)
     async def initialized(params: types.InitializedParams) -> None:
         server.presenter.health()
+        server.beyond.look()
         server.spawn(register(server.ask, server.declared))
         await server.configuration.pull()
 
@@ -180,11 +195,17 @@ def _register_life(server: DlmServer) -> None:
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
         server.sync.disk.told(params.changes)
+        server.beyond.files_changed(params.changes)
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
+    def did_change_workspace_folders(params: types.DidChangeWorkspaceFoldersParams) -> None:
+        server.beyond.look()
 
     @server.feature(WORKSPACE_TRUST)
     def workspace_trust(params: Any) -> None:
         if (trusted := told_trust(params)) is not None:
             server.supervisor.trust(trusted)
+            server.beyond.look()
             server.sync.hand_over_all()
 
     @server.feature(types.SHUTDOWN)
@@ -225,12 +246,14 @@ def _register_texts(server: DlmServer) -> None:
         if saved := documents.save(params.text_document.uri, params.text):
             document, reason = saved
             sync.saved(document, params.text, reason)
+            server.beyond.saved(document)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         if document := documents.close(params.text_document.uri):
             sync.closed(document)
             server.presenter.closed(document)
+            server.beyond.closed(document)
 
 
 def _register_views(server: DlmServer) -> None:
@@ -248,7 +271,17 @@ def _register_views(server: DlmServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
-        return [*server.language.fixes(params), *views.code_actions(params)]
+        return [*server.language.fixes(params), *server.beyond.fixes(params), *views.code_actions(params)]
+
+    lazy = types.WorkspaceSymbolOptions(resolve_provider=True)
+
+    @server.feature(types.WORKSPACE_SYMBOL, lazy)
+    async def workspace_symbols(params: types.WorkspaceSymbolParams) -> list[types.WorkspaceSymbol]:
+        return await server.beyond.symbols.find(params)
+
+    @server.feature(types.WORKSPACE_SYMBOL_RESOLVE)
+    def resolve_symbol(params: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
+        return server.beyond.symbols.resolve(params)
 
     @server.feature(ASK)
     async def ask(params: Any) -> dict[str, Any]:
@@ -301,6 +334,10 @@ def _register_language(server: DlmServer) -> None:
 def _register_commands(server: DlmServer) -> None:
     for command in Command:
         server.command(command.value)(_handler(server, command))
+    for name, answer in server.interchange.commands.items():
+        server.command(name)(partial(answer))
+    for method in REQUESTS:
+        server.feature(method)(partial(server.interchange.request, method))
 
 
 def _handler(server: DlmServer, command: Command) -> Callable[..., Coroutine[Any, Any, Any]]:

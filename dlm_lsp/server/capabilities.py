@@ -34,12 +34,16 @@ class ClientFeatures:
     snippets: bool = False
     markdown_completion: bool = False
     link_tooltips: bool = False
+    lazy_symbols: bool = False
+    apply_edit: bool = False
+    document_changes: bool = False
 
 
 def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
     """Reads them once, at initialize."""
     formats = get_capability(capabilities, "text_document.hover.content_format") or ()
     documented = get_capability(capabilities, "text_document.completion.completion_item.documentation_format") or ()
+    resolved_later = get_capability(capabilities, "workspace.symbol.resolve_support.properties") or ()
     experimental = _table(capabilities.experimental)
     ours = _table(experimental.get("dlm"))
     return ClientFeatures(
@@ -72,6 +76,9 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         fold_limit=get_capability(capabilities, "text_document.folding_range.range_limit"),
         markdown_completion=types.MarkupKind.Markdown in documented,
         link_tooltips=bool(get_capability(capabilities, "text_document.document_link.tooltip_support")),
+        lazy_symbols="location.range" in resolved_later,
+        apply_edit=bool(get_capability(capabilities, "workspace.apply_edit")),
+        document_changes=bool(get_capability(capabilities, "workspace.workspace_edit.document_changes")),
         snippets=bool(get_capability(capabilities, "text_document.completion.completion_item.snippet_support")),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lsprotocol import types
 
-from dlm_lsp.document import Position, Problem, Range, Severity
+from dlm_lsp.document import Position, Problem, Range, Related, Severity
 from dlm_lsp.document.text import LineIndex, PositionEncoding
 
 SOURCE = "dlm"
@@ -51,8 +51,7 @@ class Positions:
 def diagnostic(problem: Problem, positions: Positions, uri: str, *, with_related: bool) -> types.Diagnostic:
     """A problem as the client is told it. Second places only for clients that declared to show them."""
     related = [
-        types.DiagnosticRelatedInformation(types.Location(uri, positions.range(each.range)), each.message)
-        for each in problem.related
+        types.DiagnosticRelatedInformation(_location(each, positions, uri), each.message) for each in problem.related
     ]
     return types.Diagnostic(
         range=positions.range(problem.range),
@@ -62,3 +61,14 @@ def diagnostic(problem: Problem, positions: Positions, uri: str, *, with_related
         source=SOURCE,
         related_information=related if related and with_related else None,
     )
+
+
+def _location(related: Related, positions: Positions, uri: str) -> types.Location:
+    if related.path is not None:
+        return types.Location(related.path.as_uri(), counted(related.range))
+    return types.Location(uri, positions.range(related.range))
+
+
+def counted(place: Range) -> types.Range:
+    """A range whose columns count as the client does already."""
+    return types.Range(types.Position(*place.start), types.Position(*place.end))

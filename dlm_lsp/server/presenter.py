@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from dlm_lsp.document import Problem
+from dlm_lsp.document import Document, Problem
 from dlm_lsp.runs import events
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus
@@ -32,6 +33,7 @@ class Presenter:
         notifications: Notifications,
         features: Callable[[], ClientFeatures],
         refresh: Callable[[str], None],
+        beyond: Callable[[Path, Document], list[Problem]],
     ) -> None:
         self._supervisor = supervisor
         self._documents = documents
@@ -40,6 +42,7 @@ class Presenter:
         self._notifications = notifications
         self._features = features
         self._refresher = Refresher(outbox, features, refresh)
+        self._beyond = beyond
         self._warnings: tuple[str, ...] = ()
         self._marking = True
 
@@ -62,6 +65,9 @@ class Presenter:
         parsed = self._supervisor.document(document.path) if document.path is not None else None
         if status is not None and parsed is not None:
             found = problems(parsed, status, marking=self._marking)
+            told = {(problem.code, problem.range) for problem in found}  # a run may have told of a source already
+            beyond = self._beyond(status.document, parsed)
+            found += [problem for problem in beyond if (problem.code, problem.range) not in told]
             self._publish(document, found, _generation(status))
 
     def publish_loose(self, document: OpenDocument) -> None:

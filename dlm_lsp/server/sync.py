@@ -33,6 +33,7 @@ class Sync:
         self._loose = loose
         self._clock = clock
         self.disk = DiskWatch(supervisor, documents, clock)
+        self.asked: Callable[[Path], None] = lambda path: None  # somebody wants to know about a document
         self._handed: dict[str, Path] = {}  # which path the supervisor knows a document by
         self._timers: dict[str, Timer] = {}
 
@@ -68,6 +69,7 @@ class Sync:
         """Hands the newest text over now, if it was still waiting: somebody wants to know."""
         if document.path is not None:
             self.disk.glance(document.path)
+            self.asked(document.path)
         if document.uri in self._timers:
             self.hand_over(document)
 

@@ -311,14 +311,14 @@ def _not_known(reference: str) -> LearnerError:
         key = next((entry.key for entry in registry().values() if entry.hf_id.lower() == reference.lower()), None)
         pinned = f" or its key {key}" if key else ""
         return _unknown(
-            f"{reference} is not a directory beside the document. To use the model of the hub, write"
-            f" hf:{reference}{pinned} as base_model.",
+            f"Unknown base model {reference}: it is not a directory beside the document. To use the model of the hub,"
+            f" write hf:{reference}{pinned} as base_model.",
             (*((key,) if key else ()), f"hf:{reference}"),
         )
     near = difflib.get_close_matches(reference.lower(), (*registry(), BUILTIN), n=3, cutoff=0.55)
     suggestion = f"Did you mean {_either(near)}?" if near else f"Such as: {BUILTIN}, smollm2-135m, qwen2.5-0.5b."
     return _unknown(
-        f"{reference} is neither a known base nor a directory beside the document. {suggestion}"
+        f"Unknown base model {reference}: it is neither a known base nor a directory beside the document. {suggestion}"
         " A model of the hub is written hf:ORG/NAME.",
         tuple(near),
     )

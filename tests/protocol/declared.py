@@ -18,6 +18,7 @@ ALWAYS = {"textDocument/publishDiagnostics", *POPUPS}
 NEEDED = {
     "$/progress": "window.workDoneProgress",
     "window/workDoneProgress/create": "window.workDoneProgress",
+    "workspace/applyEdit": "workspace.applyEdit",
     "workspace/configuration": "workspace.configuration",
     "workspace/codeLens/refresh": "workspace.codeLens.refreshSupport",
     "workspace/inlayHint/refresh": "workspace.inlayHint.refreshSupport",
@@ -35,6 +36,7 @@ REGISTRATIONS = {
 ALL: Message = {
     "window": {"workDoneProgress": True},
     "workspace": {
+        "applyEdit": True,
         "configuration": True,
         "codeLens": {"refreshSupport": True},
         "inlayHint": {"refreshSupport": True},

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,6 +128,8 @@ class Editor(LanguageClient):
         settings: Mapping[str, Any] | None = None,
         interpreter: tuple[str, ...] = (),
         server: tuple[str, ...] = (str(SERVER),),
+        folders: Sequence[Path] = (),
+        trusted: bool = True,
     ) -> types.InitializeResult:
         """Starts the server and initializes it; `server` are the interpreter's arguments that run it."""
         env = {**os.environ, "DLM_HOME": str(home), **(environment or {})}
@@ -137,7 +139,12 @@ class Editor(LanguageClient):
             types.InitializeParams(
                 capabilities=client or capabilities(),
                 process_id=os.getpid(),
-                initialization_options={"debounceMs": 20, **(settings or {})},
+                initialization_options={
+                    "debounceMs": 20,
+                    **(settings or {}),
+                    **({} if trusted else {"workspaceTrusted": False}),
+                },
+                workspace_folders=[types.WorkspaceFolder(each.as_uri(), each.name) for each in folders] or None,
             )
         )
 

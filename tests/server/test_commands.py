@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from tests.fakes import Gate
+from dlm_lsp.server.app import create_server
+from tests.fakes import FakeLearner, Gate
 from tests.server.editor import HEAD, Editor, exchange
 
 Begin = Callable[..., Awaitable[Editor]]
@@ -38,7 +39,7 @@ async def test_what_the_server_offers(tmp_path: Path) -> None:
     assert provider is not None
     names = set(provider.commands)
     ours = ("fullRetrain", "trainNow", "cancel", "revert", "unlock", "showStatus", "ask")
-    assert names == {f"dlm.{name}" for name in ours}
+    assert names == {f"dlm.{name}" for name in ours} | set(create_server(learner=FakeLearner).interchange.commands)
     assert names.isdisjoint(f"dlm.{name}" for name in TAKEN)
     sync = result.capabilities.text_document_sync
     assert isinstance(sync, types.TextDocumentSyncOptions)

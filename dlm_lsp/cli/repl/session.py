@@ -11,7 +11,7 @@ from dlm_lsp.cli.repl import commands
 from dlm_lsp.cli.repl.commands import Command, Question, Unclear
 from dlm_lsp.cli.repl.comparing import before_and_after, side_by_side
 from dlm_lsp.cli.repl.screen import Screen
-from dlm_lsp.cli.status import show
+from dlm_lsp.cli.status import Look, show
 from dlm_lsp.runs.asking import Answer, AskRefused, Speaker
 from dlm_lsp.runs.events import Event, Finished
 from dlm_lsp.runs.plain import escaped
@@ -215,7 +215,7 @@ class Session:
 
     def _status(self) -> None:
         if (status := self._supervisor.status(self._path)) is not None:
-            show(status, self._supervisor.document(self._path), self.screen.console)
+            show(Look(status, self._supervisor.truth(self._path)), self.screen.console)
 
     def _help(self) -> None:
         width = max(len(f"/{name} {arguments}") for name, (arguments, _) in commands.USAGE.items())
