@@ -265,6 +265,8 @@ def _register_language(server: DlmServer) -> None:
         (types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT, None, answer.highlights),
         (types.TEXT_DOCUMENT_PREPARE_RENAME, None, answer.prepare_rename),
         (types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True), answer.rename),
+        (types.TEXT_DOCUMENT_FORMATTING, None, answer.format),
+        (types.TEXT_DOCUMENT_RANGE_FORMATTING, None, answer.format),
         (types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, LEGEND, answer.semantic_tokens),
         (types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE, LEGEND, answer.semantic_tokens),
     )

@@ -13,9 +13,10 @@ from pathlib import Path
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
-from dlm_lsp.document import Document, Range, parse
+from dlm_lsp.document import Document, parse
 from dlm_lsp.document.adapters import AdapterPlaces, adapter_at, adapter_names, places_of
 from dlm_lsp.document.cursor import cursor_at
+from dlm_lsp.document.formatting import formatted
 from dlm_lsp.document.outline import Node, outline
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.selection import enclosing
@@ -166,8 +167,19 @@ class Language:
         uri = params.text_document.uri
         if not self.features.code_action_literals or (read := self._newest(uri)) is None:
             return []
-        place = Range(read.positions.place(params.range.start), read.positions.place(params.range.end))
-        return fixes(read.document, uri, read.positions, place, params.context)
+        return fixes(read.document, uri, read.positions, read.positions.domain(params.range), params.context)
+
+    def format(
+        self, params: types.DocumentFormattingParams | types.DocumentRangeFormattingParams
+    ) -> list[types.TextEdit] | None:
+        """The client's options are not asked: the format has one layout, with two blanks a level."""
+        if (read := self._newest(params.text_document.uri)) is None:
+            return None
+        within = None
+        if isinstance(params, types.DocumentRangeFormattingParams):
+            within = read.positions.domain(params.range)
+        edits = formatted(read.positions.text, read.document, within)
+        return [types.TextEdit(read.positions.range(edit.range), edit.text) for edit in edits]
 
     def _adapter(self, uri: str, position: types.Position) -> tuple[_Read, AdapterPlaces] | None:
         read = self._newest(uri)
