@@ -238,7 +238,7 @@ def _register_views(server: DlmServer) -> None:
     def code_lenses(params: types.CodeLensParams) -> list[types.CodeLens]:
         return views.code_lenses(params)
 
-    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.Source]
+    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, types.CodeActionKind.Source]
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
