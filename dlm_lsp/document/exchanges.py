@@ -60,6 +60,12 @@ def headers_of(kind: SectionKind) -> tuple[str, ...]:
     return (*_ORDER.get(kind, ()), *((_PROBE,) if kind == "instruction" else ()))
 
 
+def due_header(kind: SectionKind, above: str | None) -> str | None:
+    """The header that comes next below the header `above` (None: below the fence); None for kinds without exchanges."""
+    order = _ORDER.get(kind, ())
+    return order[0 if above is None else (order.index(above) + 1) % len(order)] if order else None
+
+
 def header_name(kind: SectionKind, text: str) -> str | None:
     """The header that `text`, a line without the blanks around it, is in a section of this kind; None for none."""
     if kind == "instruction" and text == _PROBE:

@@ -15,7 +15,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from dlm_lsp.document import Document, parse
 from dlm_lsp.document.adapters import AdapterPlaces, adapter_at, adapter_names, places_of
-from dlm_lsp.document.cursor import cursor_at
+from dlm_lsp.document.cursor import AtValue, cursor_at
 from dlm_lsp.document.formatting import formatted
 from dlm_lsp.document.outline import Node, outline
 from dlm_lsp.document.schema import ADAPTER_NAME
@@ -31,6 +31,7 @@ from dlm_lsp.server.documents import Documents, OpenDocument, Text
 from dlm_lsp.server.fixes import fixes
 from dlm_lsp.server.highlighting import packed
 from dlm_lsp.server.links import links, names_below
+from dlm_lsp.server.nearby import NearBase, Nearby
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import BaseFacts, base_facts
 
@@ -57,6 +58,7 @@ class Language:
         self._documents = documents
         self._sync = sync
         self._last: tuple[Text, _Read] | None = None  # requests come in flocks, about one document
+        self._nearby = Nearby()
         self.features = ClientFeatures()
 
     def symbols(
@@ -96,16 +98,20 @@ class Language:
         base, tooltips = self._base(read.folder), self.features.link_tooltips
         return links(read.document, read.folder, base, read.positions, tooltips=tooltips)
 
-    def complete(self, params: types.CompletionParams) -> list[types.CompletionItem] | None:
+    async def complete(self, params: types.CompletionParams) -> list[types.CompletionItem] | None:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
         cursor = cursor_at(read.lines, read.positions.place(params.position))
         if cursor is None:
             return None
         folder = read.folder
+        near: tuple[NearBase, ...] = ()
+        if isinstance(cursor, AtValue) and cursor.path == ("base_model",) and self._supervisor.trusted:
+            near = await self._nearby.bases(folder, cursor.text)
         offer = Offer(
             cursor,
             adapter_names(read.document),
+            bases=near,
             paths=lambda part: names_below(folder, part) if folder is not None else [],
             snippets=self.features.snippets,
         )

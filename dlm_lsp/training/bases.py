@@ -191,6 +191,19 @@ def base_facts(reference: str, document_dir: str | Path | None = ".") -> BaseFac
     return _with_files(facts) if directory else facts
 
 
+def cached_bases() -> tuple[BaseFacts, ...]:
+    """Every model in the hub's cache that is complete and can be trained: under its key if the commit is that of the
+    registry, else as `hf:ORG/NAME`. Reads many small files.
+    """
+    keys = {entry.hf_id: key for key, entry in registry().items() if hub.cached(entry.hf_id, entry.revision)}
+    found = []
+    for repo in hub.cached_repos():
+        facts = base_facts(f"hf:{repo}", None)
+        if facts is not None and facts.directory is not None and facts.obstacle is None:
+            found.append(replace(facts, reference=keys.get(repo, facts.reference)))
+    return tuple(found)
+
+
 def _registry_facts(reference: str, entry: RegistryEntry) -> BaseFacts:
     snapshot = hub.cached(entry.hf_id, entry.revision)
     refusal = _untrainable(entry)
