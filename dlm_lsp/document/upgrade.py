@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dlm_lsp.document.adapters import adapter_at
 from dlm_lsp.document.formatting import Change, apply_edits, in_its_line_ends
 from dlm_lsp.document.migrations import Migrated, migrate
 from dlm_lsp.document.model import Document, KeyPath, Position, Range, Severity
 from dlm_lsp.document.parse import parse
-from dlm_lsp.document.schema import ADAPTER_NAME, SCHEMA_VERSION
+from dlm_lsp.document.schema import SCHEMA_VERSION
 from dlm_lsp.document.text import span
 from dlm_lsp.document.yaml_edit import Edit, YamlEditError, set_value, value_at
 
@@ -21,12 +20,12 @@ _OLD, _NEW = ("training", "dpo"), ("training", "preference")
 _STEP = 2
 
 
-def declaration(text: str, document: Document, place: Position) -> tuple[str, Edit] | None:
-    """The adapter's name in the fence at `place` that nothing declares, and the edit that does."""
-    found = adapter_at(document, place)
-    if found is None or ("training", "adapters", found[0]) in document.keys or not ADAPTER_NAME.fullmatch(found[0]):
+def declaration(text: str, document: Document, line: int) -> tuple[str, Edit] | None:
+    """The adapter's name in the fence at `line` that nothing declares, and the edit that does."""
+    section = next((each for each in document.sections if each.range.start.line == line), None)
+    name = section.adapter if section is not None else None
+    if name is None or ("training", "adapters", name) in document.keys:
         return None
-    name = found[0]
     try:
         edit = set_value(text, ("training", "adapters", name), {})
     except YamlEditError:

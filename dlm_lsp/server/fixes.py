@@ -30,7 +30,7 @@ def fixes(
         for problem in document.problems:
             if problem.range.start <= place.end and place.start <= problem.range.end:
                 made.mend(problem, list(_mends(document, problem, upgrade, positions)))
-        if found := declaration(positions.text, document, place.start):
+        if found := declaration(positions.text, document, place.start.line):
             made.add(f"Declare the adapter `{found[0]}`", (found[1],), types.CodeActionKind.QuickFix)
     if upgrade is not None and wanted(types.CodeActionKind.RefactorRewrite, context.only):
         made.add(*upgrade, types.CodeActionKind.RefactorRewrite)

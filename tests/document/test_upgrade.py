@@ -110,7 +110,7 @@ def test_what_is_new_or_not_certain_is_left_alone(head: str) -> None:
 def declared(text: str) -> str | None:
     """`text` after the adapter of its fence was declared."""
     document = parse(text)
-    found = declaration(text, document, LineIndex(text).position(text.index("#tone") + 2))
+    found = declaration(text, document, LineIndex(text).position(text.index("#tone")).line)
     return None if found is None else apply_edits(text, (found[1],))
 
 
