@@ -120,7 +120,8 @@ class _Tokenizer:
         block = _Block("prose", number, number + 1, None, {})
         if hash_sign and not name:
             message = f"`::{word}#::` names no adapter: write a name after `#`, or remove the `#`."
-            self._fault(block, "bad-adapter-name", message)
+            plain = f"::{word}::" if word in KINDS and word not in _MEDIA_REQUIRED else None
+            self._fault(block, "bad-adapter-name", message, becomes=plain)
         if word not in KINDS:
             block.kind = self._guess(word)
             meant = f"::{block.kind}{f'#{name}' if name else ''}::"
@@ -135,7 +136,9 @@ class _Tokenizer:
         elif name and not ADAPTER_NAME.fullmatch(name):
             rule = "a lower-case letter, then at most 31 of a-z, 0-9 and _"
             message = f"`{_short(name)}` is no adapter name: write {rule}."
-            self._fault(block, "bad-adapter-name", message)
+            near = re.sub(r"[^a-z0-9_]", "_", name.lower()).lstrip("0123456789_")
+            becomes = f"::{word}#{near}::" if ADAPTER_NAME.fullmatch(near) else None
+            self._fault(block, "bad-adapter-name", message, becomes=becomes)
         else:
             block.adapter = name or None
         if block.sound:
@@ -203,7 +206,9 @@ class _Tokenizer:
         block.sound = False
         whole = (0, len(self._lines[block.fence]))
         line = self._first_line + block.fence
-        fixes = (Fix(f"Change to `{becomes}`", span(line, *whole), becomes),) if becomes is not None else ()
+        fixes = [Fix(f"Change to `{becomes}`", span(line, *whole), becomes)] if becomes is not None else []
+        if code == "unknown-fence":
+            fixes.append(_escaped(line, self._lines[block.fence]))
         self._problems.add(code, span(line, *(columns or whole)), message, fixes=fixes)
 
     def _unclosed_code(self, number: int, block: _Block) -> None:
@@ -220,7 +225,8 @@ class _Tokenizer:
         if not self._problems.full and (found := explain_lookalike(line)):
             start, end, message, fence = found
             whole = span(self._first_line + number, 0, len(line))
-            fixes = (Fix(f"Change to `{fence}`", whole, fence),) if fence is not None else ()
+            fixes = [Fix(f"Change to `{fence}`", whole, fence)] if fence is not None else []
+            fixes.append(_escaped(self._first_line + number, line))
             self._problems.add("not-a-fence", span(self._first_line + number, start, end), message, fixes=fixes)
 
     # --- sections ---
@@ -281,6 +287,11 @@ class _Tokenizer:
             lessons=lessons,
             **block.fields,
         )
+
+
+def _escaped(number: int, line: str) -> Fix:
+    """The one way to write a line that looks like a fence as text."""
+    return Fix("Put it into a code block, as text", span(number, 0, len(line)), f"{_CODE}\n{line}\n{_CODE}")
 
 
 def _short(word: str) -> str:

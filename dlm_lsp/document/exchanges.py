@@ -60,6 +60,12 @@ def headers_of(kind: SectionKind) -> tuple[str, ...]:
     return (*_ORDER.get(kind, ()), *((_PROBE,) if kind == "instruction" else ()))
 
 
+def due_header(kind: SectionKind, above: str | None) -> str | None:
+    """The header that comes next below the header `above` (None: below the fence); None for kinds without exchanges."""
+    order = _ORDER.get(kind, ())
+    return order[0 if above is None else (order.index(above) + 1) % len(order)] if order else None
+
+
 def header_name(kind: SectionKind, text: str) -> str | None:
     """The header that `text`, a line without the blanks around it, is in a section of this kind; None for none."""
     if kind == "instruction" and text == _PROBE:
@@ -100,15 +106,15 @@ class _Parser:
         known_bad = -1  # the header at which a problem is already told
         lost = self._has_stray_text  # what follows a mistake is not judged before the next record begins
         for number, header in enumerate(headers):
+            following = headers[number + 1] if number + 1 < len(headers) else None
             if header.name != self._order[len(record)]:
                 if number != known_bad and not lost:
-                    self._out_of_order(header, record)
+                    self._out_of_order(header, following, record)
                 record = []
                 lost = header.name != self._order[0]
                 if lost:
                     continue
             lost = False
-            following = headers[number + 1] if number + 1 < len(headers) else None
             end = following.line if following else len(self._lines)
             body = "\n".join(self._lines[header.line + 1 : end]).strip()
             if not body:
@@ -153,19 +159,43 @@ class _Parser:
         if stray is not None:
             self._has_stray_text = True
             message = f"This text belongs to no header: begin the section with `{self._order[0]}`"
-            self._problems.add(f"{self._kind}-stray-text", self._line_range(stray), f"{message} alone on its line.")
+            fixes = self._above(stray, self._order[0]) if not self._first_is_due(first) else ()
+            place = self._line_range(stray)
+            self._problems.add(f"{self._kind}-stray-text", place, f"{message} alone on its line.", fixes=fixes)
         elif not has_headers:
             message = f"This {self._kind} section is empty: write {self._headers_text()} below it, or remove it."
-            self._problems.add(f"{self._kind}-empty", self._fence, message)
+            fixes = ()
+            if self._first_line == self._fence.end.line + 1:  # no markers between
+                below = Range(self._fence.end, self._fence.end)
+                text = "\n".join(f"\n{name}" for name in self._order)
+                fixes = (Fix(f"Put {self._headers_text()} below it", below, text),)
+            self._problems.add(f"{self._kind}-empty", self._fence, message, fixes=fixes)
         return has_headers
 
-    def _out_of_order(self, header: _Header, record: Sequence[_Field]) -> None:
+    def _first_is_due(self, line: int) -> bool:
+        """Whether a record begins at this line."""
+        return line < len(self._lines) and header_name(self._kind, self._lines[line].strip()) == self._order[0]
+
+    def _above(self, line: int, name: str, text: str = "") -> tuple[Fix, ...]:
+        """The header `name` (with `text` below it) above a line; nothing where the line is a part of another one."""
+        place = self._line_range(line).start
+        if self._places is not None and self._place(line)[1] > 0:
+            return ()
+        start = Position(place.line, 0)
+        return (Fix(f"Put `{name}` above it", Range(start, start), f"{name}\n{text}"),)
+
+    def _out_of_order(self, header: _Header, following: _Header | None, record: Sequence[_Field]) -> None:
         if self._problems.skip(f"{self._kind}-order"):
             return
         due = self._order[len(record)]
         related = [Related("This header is not complete.", self._line_range(record[0].header.line))] if record else []
         message = f"`{due}` is expected here, not `{header.name}`: headers go in the order {self._headers_text()}."
-        self._problems.add(f"{self._kind}-order", self._line_range(header.line), message, related)
+        last, first = len(self._order) - 1, self._order[0]
+        # Certain where one header is missing, and what comes after it is in order again.
+        is_only_one = self._order[(len(record) + 1) % (last + 1)] == header.name
+        goes_on = header.name == first or following is None or following.name == first
+        fixes = self._above(header.line, due, "\n") if is_only_one and goes_on else ()
+        self._problems.add(f"{self._kind}-order", self._line_range(header.line), message, related, fixes)
 
     def _empty(self, header: _Header, following: _Header | None) -> None:
         if self._problems.skip(f"{self._kind}-empty-body"):
@@ -182,7 +212,8 @@ class _Parser:
         end = self._end(header.line, record[-1].end)
         message = f"`{header.name}` is not followed by `{due}`: add it, alone on its line, with its text below."
         related = [Related(f"`{due}` is expected after this.", Range(end, end))]
-        self._problems.add(f"{self._kind}-incomplete", self._line_range(header.line), message, related)
+        fixes = (Fix(f"Add `{due}`", Range(end, end), f"\n\n{due}\n"),)
+        self._problems.add(f"{self._kind}-incomplete", self._line_range(header.line), message, related, fixes)
 
     def _exchange(self, record: Sequence[_Field]) -> Exchange:
         start = self._start(record[0].header.line)

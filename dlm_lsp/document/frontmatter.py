@@ -50,22 +50,27 @@ def split(lines: Sequence[str], first_column: int, problems: ProblemList) -> Spl
     if lines[0] != DELIMITER:
         almost = lines[0].strip() == DELIMITER
         advice = "remove the blanks around it" if almost else "put a line of three hyphens before the frontmatter"
+        fixes = [Fix("Remove the blanks around `---`", opener, DELIMITER)] if almost else []
         problems.add(
             "frontmatter-missing",
             opener,
             f"The frontmatter delimiters are missing: the first line must be exactly `---`; {advice}.",
+            fixes=fixes,
         )
         if not almost:
             return None
     closer = next((number for number, line in enumerate(lines[1:], 1) if line == DELIMITER), None)
     if closer is None:
         closer = next((number for number, line in enumerate(lines[1:], 1) if line.strip() == DELIMITER), None)
-        related = []
+        related, fixes = [], []
         advice = "put a line of exactly three hyphens after the last key"
         if closer is not None:
             advice = f"remove the blanks around the hyphens in line {closer + 1}"
-            related.append(Related("This line has blanks around the hyphens.", span(closer, 0, len(lines[closer]))))
-        problems.add("frontmatter-not-closed", opener, f"No line `---` closes the frontmatter: {advice}.", related)
+            place = span(closer, 0, len(lines[closer]))
+            related.append(Related("This line has blanks around the hyphens.", place))
+            fixes.append(Fix("Remove the blanks around `---`", place, DELIMITER))
+        message = f"No line `---` closes the frontmatter: {advice}."
+        problems.add("frontmatter-not-closed", opener, message, related, fixes)
     if closer is None:
         return Split(opener, None, opener.end)
     return Split(opener, closer + 1, Position(closer, len(lines[closer])))
@@ -174,7 +179,8 @@ class _Reader:
             return None
         if version < 1:
             message = f"There is no `dlm_version` below 1: write {SCHEMA_VERSION}, or remove the key."
-            self._problems.add("version-too-old", place, message)
+            newest = str(SCHEMA_VERSION)
+            self._problems.add("version-too-old", place, message, fixes=_changes(newest, place))
             return None
         return version
 

@@ -27,6 +27,12 @@ def normalised(text: str) -> str:
     return text
 
 
+def line_end(text: str) -> str:
+    """How the first line of `text` ends, and so what a new one should end with; LF where there is none."""
+    found = _LINE_END.search(text)
+    return found[0] if found else "\n"
+
+
 def span(line: int, start: int, end: int) -> Range:
     """The columns `start` up to `end` of one line."""
     return Range(Position(line, start), Position(line, end))

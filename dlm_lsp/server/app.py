@@ -267,7 +267,7 @@ def _register_views(server: DlmServer) -> None:
     def code_lenses(params: types.CodeLensParams) -> list[types.CodeLens]:
         return views.code_lenses(params)
 
-    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.Source]
+    kinds = [types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, types.CodeActionKind.Source]
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
@@ -324,6 +324,8 @@ def _register_language(server: DlmServer) -> None:
         (types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT, None, answer.highlights),
         (types.TEXT_DOCUMENT_PREPARE_RENAME, None, answer.prepare_rename),
         (types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True), answer.rename),
+        (types.TEXT_DOCUMENT_FORMATTING, None, answer.format),
+        (types.TEXT_DOCUMENT_RANGE_FORMATTING, None, answer.format),
         (types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, LEGEND, answer.semantic_tokens),
         (types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE, LEGEND, answer.semantic_tokens),
     )

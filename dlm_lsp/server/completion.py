@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +23,15 @@ from dlm_lsp.document.cursor import (
 )
 from dlm_lsp.document.exchanges import headers_of
 from dlm_lsp.server.convert import Positions
-from dlm_lsp.server.hover import base_rows, key_rows, plain
-from dlm_lsp.training.bases import BUILTIN, BaseFacts, registry
+from dlm_lsp.server.hover import base_rows, key_rows, plain, rounded
+from dlm_lsp.server.nearby import NearBase
+from dlm_lsp.training.bases import BUILTIN, BaseFacts, RegistryEntry, registry
 
 TRIGGERS = (":", "#", "/", " ")
+
+# What can stand in YAML without quotes, and within those of YAML and of fences, which take no escapes.
+_PLAIN_PATH = re.compile(r"[\w./~][^\s\"'#:{}\[\],&*]*(?: [^\s\"'#:{}\[\],&*]+)*")
+_QUOTED_PATH = re.compile(r"[^\"'\\\x00-\x1f\x7f-\U0010ffff]*")
 
 _FENCES = {
     "::instruction::": ("Questions and answers", "::instruction::\n### Q\n${1:Question?}\n### A\n${2:Answer.}\n$0"),
@@ -47,6 +53,7 @@ class Offer:
     adapters: tuple[str, ...]
     paths: Callable[[str], Iterable[tuple[str, bool]]]  # name, and whether it is a directory
     snippets: bool
+    bases: Sequence[NearBase] = ()  # those on this machine that are not in the registry, and folders with some
 
 
 def complete(offer: Offer, positions: Positions) -> list[types.CompletionItem]:
@@ -55,7 +62,11 @@ def complete(offer: Offer, positions: Positions) -> list[types.CompletionItem]:
         case AtKey():
             return [_key(offer.cursor, name, positions) for name in _free_keys(offer.cursor)]
         case AtValue():
-            return _values(offer.cursor, positions)
+            return (
+                _bases(offer, offer.cursor, positions)
+                if offer.cursor.path == ("base_model",)
+                else _values(offer.cursor, positions)
+            )
         case AtFence():
             return [
                 _item(name, offer.cursor.range, positions, snippet if offer.snippets else _plain(snippet), about,
@@ -65,7 +76,12 @@ def complete(offer: Offer, positions: Positions) -> list[types.CompletionItem]:
         case AtHeader():
             names = headers_of(offer.cursor.kind)
             kind = types.CompletionItemKind.Keyword
-            return [_item(name, offer.cursor.range, positions, name, kind=kind) for name in names]
+            return [
+                _item(
+                    name, offer.cursor.range, positions, name, kind=kind, sort=f"{int(name != offer.cursor.due)}{name}"
+                )
+                for name in names
+            ]
         case AtAdapter():
             kind = types.CompletionItemKind.Variable
             return [_item(name, offer.cursor.range, positions, name, kind=kind) for name in offer.adapters]
@@ -119,8 +135,6 @@ def _key(cursor: AtKey, name: str, positions: Positions) -> types.CompletionItem
 
 
 def _values(cursor: AtValue, positions: Positions) -> list[types.CompletionItem]:
-    if cursor.path == ("base_model",):
-        return [_base(name, cursor.range, positions) for name in (BUILTIN, *registry())]
     info = describe_key(cursor.path)
     if info is None:
         return []
@@ -141,17 +155,34 @@ def _values(cursor: AtValue, positions: Positions) -> list[types.CompletionItem]
     ]
 
 
-def _base(name: str, where: Range, positions: Positions) -> types.CompletionItem:
-    entry = registry().get(name)
-    detail = "in the package, works offline"
-    if entry is not None:
-        size = f"{entry.parameters / 1e9:.3g} B" if entry.parameters >= 1e9 else f"{entry.parameters / 1e6:.0f} M"
-        detail = f"{size} · context {entry.context_length:,} · {entry.license}"
+def _bases(offer: Offer, cursor: AtValue, positions: Positions) -> list[types.CompletionItem]:
+    """The built-in one, what is on this machine, and the registry by size."""
+    here = {base.name for base in offer.bases}
+    found = [_base(BUILTIN, "0", "in the package, works offline", cursor, positions)]
+    for base in offer.bases:
+        if base.facts is None:
+            kind = types.CompletionItemKind.Folder
+            found.append(_item(base.name, cursor.range, positions, base.name, kind=kind, sort=f"3{base.name}"))
+        elif base.name not in registry():
+            detail = base.facts.obstacle or f"{_facts(base.facts)} · on this machine"
+            found.append(_base(base.name, f"1{base.name}", detail, cursor, positions))
+    for name, entry in registry().items():
+        detail = _facts(entry)
         detail += "" if entry.modality.startswith("text") else f" · {entry.modality}, not trained on save"
-    order = f"{entry.parameters:015d}" if entry else ""
-    data = {"base": name}
+        detail += " · on this machine" if name in here else ""
+        found.append(_base(name, f"2{entry.parameters:015d}", detail, cursor, positions))
+    return found
+
+
+def _facts(base: RegistryEntry | BaseFacts) -> str:
+    known = [rounded(base.parameters)] if base.parameters is not None else []
+    known += [f"context {base.context_length:,}"] if base.context_length is not None else []
+    return " · ".join((*known, base.license) if base.license else known)
+
+
+def _base(name: str, sort: str, detail: str, cursor: AtValue, positions: Positions) -> types.CompletionItem:
     kind = types.CompletionItemKind.Value
-    return _item(name, where, positions, name, detail, kind=kind, sort=order or "0", data=data)
+    return _item(name, cursor.range, positions, name, detail, kind=kind, sort=sort, data={"base": name})
 
 
 def _attributes(cursor: AtAttribute, positions: Positions, *, snippets: bool) -> list[types.CompletionItem]:
@@ -175,6 +206,7 @@ def _paths(offer: Offer, cursor: AtPath, positions: Positions) -> list[types.Com
             filter_=f"{folder}{name}",
         )
         for name, is_folder in offer.paths(folder)
+        if (_PLAIN_PATH if cursor.plain else _QUOTED_PATH).fullmatch(f"{folder}{name}")
     ]
 
 

@@ -31,6 +31,11 @@ class Positions:
         self._lines = LineIndex(text)
         self._encoding = encoding
 
+    @property
+    def text(self) -> str:
+        """The text, exactly as the client holds it."""
+        return self._lines.text
+
     def offset(self, position: types.Position) -> int:
         """The offset in code points. Beyond a line's end means that end, beyond the last line the text's."""
         return self._lines.offset(self.place(position))
@@ -42,6 +47,10 @@ class Positions:
     def position(self, place: Position) -> types.Position:
         """A place of the domain as the client counts."""
         return types.Position(place.line, self._lines.to_units(place, self._encoding))
+
+    def domain(self, places: types.Range) -> Range:
+        """The client's range in the domain's measure."""
+        return Range(self.place(places.start), self.place(places.end))
 
     def range(self, places: Range) -> types.Range:
         """A range of the domain as the client counts."""

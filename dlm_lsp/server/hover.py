@@ -90,7 +90,7 @@ def base_rows(base: BaseFacts) -> list[str]:
     """What is known of a base, row by row."""
     facts = [f"`{base.hf_id}`"]
     if base.parameters is not None:
-        facts.append(f"{_rounded(base.parameters)} parameters")
+        facts.append(f"{rounded(base.parameters)} parameters")
     if base.context_length is not None:
         facts.append(f"context {base.context_length:,} tokens")
     if base.modality != "text":
@@ -116,7 +116,7 @@ def dotted(path: KeyPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def _rounded(parameters: int) -> str:
+def rounded(parameters: int) -> str:
     for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
         if parameters >= size:
             return f"{parameters / size:.3g} {letter}"

@@ -13,9 +13,10 @@ from pathlib import Path
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
-from dlm_lsp.document import Document, Range, parse
+from dlm_lsp.document import Document, parse
 from dlm_lsp.document.adapters import AdapterPlaces, adapter_at, adapter_names, places_of
-from dlm_lsp.document.cursor import cursor_at
+from dlm_lsp.document.cursor import AtValue, cursor_at
+from dlm_lsp.document.formatting import formatted
 from dlm_lsp.document.outline import Node, outline
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.selection import enclosing
@@ -30,6 +31,7 @@ from dlm_lsp.server.documents import Documents, OpenDocument, Text
 from dlm_lsp.server.fixes import fixes
 from dlm_lsp.server.highlighting import packed
 from dlm_lsp.server.links import links, names_below
+from dlm_lsp.server.nearby import NearBase, Nearby
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import BaseFacts, base_facts
 
@@ -56,6 +58,7 @@ class Language:
         self._documents = documents
         self._sync = sync
         self._last: tuple[Text, _Read] | None = None  # requests come in flocks, about one document
+        self._nearby = Nearby()
         self.features = ClientFeatures()
 
     def symbols(
@@ -95,16 +98,20 @@ class Language:
         base, tooltips = self._base(read.folder), self.features.link_tooltips
         return links(read.document, read.folder, base, read.positions, tooltips=tooltips)
 
-    def complete(self, params: types.CompletionParams) -> list[types.CompletionItem] | None:
+    async def complete(self, params: types.CompletionParams) -> list[types.CompletionItem] | None:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
         cursor = cursor_at(read.lines, read.positions.place(params.position))
         if cursor is None:
             return None
         folder = read.folder
+        near: tuple[NearBase, ...] = ()
+        if isinstance(cursor, AtValue) and cursor.path == ("base_model",) and self._supervisor.trusted:
+            near = await self._nearby.bases(folder, cursor.text)
         offer = Offer(
             cursor,
             adapter_names(read.document),
+            bases=near,
             paths=lambda part: names_below(folder, part) if folder is not None else [],
             snippets=self.features.snippets,
         )
@@ -166,8 +173,19 @@ class Language:
         uri = params.text_document.uri
         if not self.features.code_action_literals or (read := self._newest(uri)) is None:
             return []
-        place = Range(read.positions.place(params.range.start), read.positions.place(params.range.end))
-        return fixes(read.document, uri, read.positions, place, params.context)
+        return fixes(read.document, uri, read.positions, read.positions.domain(params.range), params.context)
+
+    def format(
+        self, params: types.DocumentFormattingParams | types.DocumentRangeFormattingParams
+    ) -> list[types.TextEdit] | None:
+        """The client's options are not asked: the format has one layout, with two blanks a level."""
+        if (read := self._newest(params.text_document.uri)) is None:
+            return None
+        within = None
+        if isinstance(params, types.DocumentRangeFormattingParams):
+            within = read.positions.domain(params.range)
+        edits = formatted(read.positions.text, read.document, within)
+        return [types.TextEdit(read.positions.range(edit.range), edit.text) for edit in edits]
 
     def _adapter(self, uri: str, position: types.Position) -> tuple[_Read, AdapterPlaces] | None:
         read = self._newest(uri)

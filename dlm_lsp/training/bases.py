@@ -191,6 +191,19 @@ def base_facts(reference: str, document_dir: str | Path | None = ".") -> BaseFac
     return _with_files(facts) if directory else facts
 
 
+def cached_bases() -> tuple[BaseFacts, ...]:
+    """Every model in the hub's cache that is complete and can be trained: under its key if the commit is that of the
+    registry, else as `hf:ORG/NAME`. Reads many small files.
+    """
+    keys = {entry.hf_id: key for key, entry in registry().items() if hub.cached(entry.hf_id, entry.revision)}
+    found = []
+    for repo in hub.cached_repos():
+        facts = base_facts(f"hf:{repo}", None)
+        if facts is not None and facts.directory is not None and facts.obstacle is None:
+            found.append(replace(facts, reference=keys.get(repo, facts.reference)))
+    return tuple(found)
+
+
 def _registry_facts(reference: str, entry: RegistryEntry) -> BaseFacts:
     snapshot = hub.cached(entry.hf_id, entry.revision)
     refusal = _untrainable(entry)
@@ -272,11 +285,12 @@ def _locate(reference: str, document_dir: Path | None, *, trainable_only: bool =
         directory = _PACKAGE / "builtin" / rest
         if reference == BUILTIN:
             return _Directory(directory, BUILTIN, "The builtin base", _BUILTIN_LICENSE)
-        raise _unknown(f"There is no base {reference}: the only builtin base is {BUILTIN}.")
+        raise _unknown(f"There is no base {reference}: the only builtin base is {BUILTIN}.", (BUILTIN,))
     if scheme == "hf" and colon:
         if hub.is_repo(rest):
             return _Remote(rest, None)
-        raise _unknown(f"{reference} is not of the form hf:ORG/NAME, such as hf:HuggingFaceTB/SmolLM2-135M-Instruct.")
+        message = f"{reference} is not of the form hf:ORG/NAME, such as hf:HuggingFaceTB/SmolLM2-135M-Instruct."
+        raise _unknown(message, _nearest(rest))
     if reference in registry():
         entry = registry()[reference]
         if trainable_only and (refusal := _untrainable(entry)):
@@ -309,19 +323,34 @@ def _not_known(reference: str) -> LearnerError:
     """What to say of a name that is neither a key nor a directory: the likeliest right one."""
     if hub.is_repo(reference):
         key = next((entry.key for entry in registry().values() if entry.hf_id.lower() == reference.lower()), None)
-        pinned = f" or its key {key}" if key else ""
+        near = () if key else _nearest(reference)
+        pinned = f" or its key {key}" if key else f" or the known {_either(near)}" if near else ""
         return _unknown(
             f"Unknown base model {reference}: it is not a directory beside the document. To use the model of the hub,"
             f" write hf:{reference}{pinned} as base_model.",
-            (*((key,) if key else ()), f"hf:{reference}"),
+            (*((key,) if key else near), f"hf:{reference}"),
         )
-    near = difflib.get_close_matches(reference.lower(), (*registry(), BUILTIN), n=3, cutoff=0.55)
+    near = _nearest(reference)
     suggestion = f"Did you mean {_either(near)}?" if near else f"Such as: {BUILTIN}, smollm2-135m, qwen2.5-0.5b."
     return _unknown(
         f"Unknown base model {reference}: it is neither a known base nor a directory beside the document. {suggestion}"
         " A model of the hub is written hf:ORG/NAME.",
-        tuple(near),
+        near,
     )
+
+
+def _nearest(name: str) -> tuple[str, ...]:
+    """The keys of the bases whose key, model of the hub or its name without the organisation are most like `name`."""
+    wanted = name.lower()
+    if len(wanted) > 96:
+        return ()
+    known = {BUILTIN: BUILTIN}
+    for key, entry in registry().items():
+        known |= {entry.hf_id.lower(): key, entry.hf_id.lower().rpartition("/")[2]: key}
+    known |= {key: key for key in registry()}
+    cutoff = 0.8 if "/" in wanted else 0.55  # a whole name of the hub is long, and much of it is alike
+    near = difflib.get_close_matches(wanted, known, n=6, cutoff=cutoff)
+    return tuple(dict.fromkeys(known[each] for each in near))[:3]
 
 
 def _either(names: Iterable[str]) -> str:

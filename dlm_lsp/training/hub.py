@@ -8,6 +8,7 @@ names. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean here what they mean there.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -76,6 +77,17 @@ def cached(repo: str, revision: str | None) -> Snapshot | None:
         return None
     directory = folder / "snapshots" / revision
     return Snapshot(directory, revision) if directory.is_dir() else None
+
+
+def cached_repos(most: int = 500) -> tuple[str, ...]:
+    """The models that the cache has a folder of, by name; none when there is no cache."""
+    try:
+        with os.scandir(cache_directory()) as entries:
+            names = [entry.name for entry in itertools.islice(entries, most)]
+    except OSError:
+        return ()
+    found = (name.removeprefix("models--").replace("--", "/", 1) for name in names if name.startswith("models--"))
+    return tuple(sorted(filter(is_repo, found)))
 
 
 def download(

@@ -70,10 +70,54 @@ def test_an_exact_duplicate_is_removed_and_nothing_else(only: bool) -> None:
     assert [len(each.exchanges) for each in mended.sections] == [1, 0] if only else [1, 1, 0]
 
 
-def test_a_line_that_holds_more_than_a_fence_is_left_to_the_author() -> None:
-    document = parse(f"{HEAD}text\n:: instruction of the crew\n")
-    assert [problem.code for problem in document.problems] == ["not-a-fence"]
-    assert not document.problems[0].fixes
+def test_a_line_that_holds_more_than_a_fence_can_be_kept_as_text() -> None:
+    text = f"{HEAD}text\n:: instruction of the crew\n"
+    (problem,) = parse(text).problems
+    assert problem.code == "not-a-fence"
+    (fix,) = problem.fixes
+    assert applied(text, fix) == f"{HEAD}text\n```\n:: instruction of the crew\n```\n"
+    assert not parse(applied(text, fix)).problems
+
+
+@pytest.mark.parametrize(
+    ("body", "title", "becomes"),
+    [
+        ("::instruction::\nq\n### A\na", "Put `### Q` above it", "::instruction::\n### Q\nq\n### A\na"),
+        ("::instruction::\n### Q\nq", "Add `### A`", "::instruction::\n### Q\nq\n\n### A\n"),
+        ("::instruction::\n", "Put `### Q`, `### A` below it", "::instruction::\n### Q\n\n### A\n"),
+        (
+            "::instruction::\n### Q\nq\n### Q\nr\n### A\na",
+            "Put `### A` above it",
+            "::instruction::\n### Q\nq\n### A\n\n### Q\nr\n### A\na",
+        ),
+        (
+            "::preference::\n### Prompt\np\n### Rejected\nr",
+            "Put `### Chosen` above it",
+            "::preference::\n### Prompt\np\n### Chosen\n\n### Rejected\nr",
+        ),
+        ("::foo::\ntext", "Put it into a code block, as text", "```\n::foo::\n```\ntext"),
+        ("::instruction#My Tone::\n", "Put it into a code block, as text", "```\n::instruction#My Tone::\n```\n"),
+        ("::prose#My-Tone::\ntext", "Change to `::prose#my_tone::`", "::prose#my_tone::\ntext"),
+        ("::prose#::\ntext", "Change to `::prose::`", "::prose::\ntext"),
+    ],
+)
+def test_missing_headers_and_meant_texts_are_put_in(body: str, title: str, becomes: str) -> None:
+    text = HEAD + body
+    found = {fix.title: applied(text, fix) for problem in parse(text).problems for fix in problem.fixes}
+    assert found[title] == HEAD + becomes
+
+
+def test_text_before_a_question_is_nobodys_question() -> None:
+    """It may be a question without a header, or a remark: that is the author's to say."""
+    (problem,) = parse(f"{HEAD}::instruction::\nstray\n### Q\nq\n### A\na\n").problems
+    assert (problem.code, problem.fixes) == ("instruction-stray-text", ())
+
+
+@pytest.mark.parametrize("text", ["--- \n" + HEAD[4:], HEAD[:-1] + " \n"])
+def test_delimiters_lose_their_blanks(text: str) -> None:
+    (problem,) = parse(text).problems
+    (fix,) = problem.fixes
+    assert applied(text, fix) == HEAD
 
 
 @pytest.mark.parametrize("text", REAL)

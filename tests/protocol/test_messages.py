@@ -133,7 +133,7 @@ def test_d11_batch(wire: Wire) -> None:
 @every_client
 def test_d12_unknown_methods(wire: Wire) -> None:
     wire.send(notification("$/unknown", {}), notification("unknown", [1]), notification("textDocument/unknown"))
-    for method in ("unknown/method", "$/unknown", "textDocument/formatting", "", "ÿ\ud800"):
+    for method in ("unknown/method", "$/unknown", "textDocument/moniker", "", "ÿ\ud800"):
         identity = wire.new_id()
         wire.send(request(identity, method, {"a": 1}))
         assert wire.error(identity) == -32601
