@@ -19,6 +19,7 @@ from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
+from dlm_lsp.runs.sections import purpose
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker
@@ -69,20 +70,46 @@ class RunQueue:
         await asyncio.sleep(0)  # the worker's last events
         return done
 
-    def add(self, record: Record, kind: RunKind, document: Document, *, unfinished: bool = False) -> None:
-        """Makes `document` the waiting run; a stronger wish that was already waiting (full, unfinished) stays."""
+    def add(
+        self,
+        record: Record,
+        kind: RunKind,
+        document: Document,
+        *,
+        unfinished: bool = False,
+        only: frozenset[str] = frozenset(),
+    ) -> None:
+        """Makes `document` the waiting run: for all that is new, or for the sections `only` (ids).
+
+        What was already waited for stays part of it: a full retrain, unfinished lessons, a save, other sections.
+        """
         waiting = record.pending
+        wish = Pending(0, kind, document, unfinished, named=only, named_only=bool(only))
         if waiting is not None:
-            waiting.document = document
-            waiting.kind = "full" if "full" in (kind, waiting.kind) else "cycle"
-            waiting.unfinished |= unfinished
-            self.records.refresh(record)
+            before = self._purpose(record, waiting)
+            wish.joined(waiting)
+            wish.run, wish.ready = waiting.run, waiting.ready
+            record.pending = wish
+            if before != self._purpose(record, wish) and record.running is None:
+                self._tell_queued(record, wish)
+            else:
+                self.records.refresh(record)
             return
-        record.pending = Pending(next(self._runs), kind, document, unfinished)
+        wish.run = next(self._runs)
+        record.pending = wish
         if record.running is None:
-            self.records.tell(record, events.Queued, run=record.pending.run, kind=kind)
+            self._tell_queued(record, wish)
         else:
             self.records.refresh(record)
+
+    def _tell_queued(self, record: Record, pending: Pending, detail: str = "") -> None:
+        purpose = self._purpose(record, pending)
+        self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail, purpose=purpose)
+
+    def _purpose(self, record: Record, pending: Pending) -> str:
+        if pending.kind == "full" or not pending.named_only:
+            return ""
+        return purpose(pending.document, record.view.ledger, pending.named)
 
     def _quiet(self, record: Record) -> None:
         """The debounce is over: the waiting run may begin, unless the machine is to rest first."""
@@ -93,7 +120,7 @@ class RunQueue:
             return
         detail = f"{self.settings.min_interval_seconds:g} s of rest between runs (dlm.minIntervalSeconds)"
         if record.status.run is None or record.status.run.detail != detail:
-            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail)
+            self._tell_queued(record, pending, detail)
         record.debouncer.touch(rest, rest)
 
     def make_ready(self, record: Record) -> None:
@@ -123,6 +150,9 @@ class RunQueue:
             max_steps=self.settings.max_steps,
             keep_versions=self.settings.keep_versions,
             unfinished=pending.unfinished,
+            named=pending.named,
+            named_only=pending.named_only,
+            margin=self.settings.forgetting_margin,
             lost=record.view.lost,
         )
         self._active = record
@@ -173,13 +203,19 @@ class RunQueue:
             self._became_idle(record)
             return
         newer = record.pending
-        record.pending = Pending(request.run, request.kind, request.document, request.unfinished)
+        record.pending = Pending(
+            request.run,
+            request.kind,
+            request.document,
+            request.unfinished,
+            named=request.named,
+            named_only=request.named_only,
+        )
         if newer is not None:
             if newer.ready:
                 self._ready.remove(record)
             record.pending.document = newer.document
-            record.pending.unfinished |= newer.unfinished
-            record.pending.kind = "full" if "full" in (newer.kind, request.kind) else "cycle"
+            record.pending.joined(newer)
         lock = record.status.lock
         if lock is None or (lock.pid, lock.since, lock.detail) != (event.pid, event.since, event.detail):
             self.records.change(record, event)
@@ -193,7 +229,7 @@ class RunQueue:
             self.warmth.used(record.path, request.store.dlm_id)
             record.rest_until = self._clock.monotonic() + self.settings.min_interval_seconds
         if (pending := record.pending) is not None:
-            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind)
+            self._tell_queued(record, pending)
             if pending.ready and not pending.unfinished and self.settings.min_interval_seconds:
                 pending.ready = False
                 self._ready.remove(record)

@@ -36,7 +36,8 @@ Listener = Callable[[events.Event | None, DocumentStatus], None]
 class Pending:
     """The one waiting run of a document, always for the newest saved text.
 
-    `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over.
+    `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over. `named`: ids of sections that
+    are trained whether they were learned or not; `named_only`: nobody asked for more than these.
     """
 
     run: int
@@ -44,6 +45,15 @@ class Pending:
     document: Document
     unfinished: bool = False
     ready: bool = False
+    named: frozenset[str] = frozenset()
+    named_only: bool = False
+
+    def joined(self, other: Pending) -> None:
+        """Takes in an older wish: of both, what was asked for stays; the text is this one's."""
+        self.kind = "full" if "full" in (self.kind, other.kind) else "cycle"
+        self.unfinished |= other.unfinished
+        self.named |= other.named
+        self.named_only &= other.named_only
 
 
 @dataclass(slots=True)
@@ -182,8 +192,8 @@ class Records:
             record.document,
             record.view,
             record.sourced,
-            learning=views.RunOf(running.request.kind, running.request.document) if running else None,
-            queued=views.RunOf(pending.kind, pending.document) if pending else None,
+            learning=_run_of(running.request) if running else None,
+            queued=_run_of(pending) if pending else None,
         )
         self.announce(record, event)
 
@@ -219,3 +229,7 @@ class Records:
                 listener(event, record.status)
             except Exception:
                 log.exception("a listener failed on %s", type(event).__name__)
+
+
+def _run_of(run: Pending | RunRequest) -> views.RunOf:
+    return views.RunOf(run.kind, run.document, run.named, run.named_only)

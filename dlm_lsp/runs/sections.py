@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dlm_lsp.document import Document, Section
-from dlm_lsp.runs.status import SectionState, SectionStatus
-from dlm_lsp.store import Ledger
+from dlm_lsp.document import Document, Range, Section
+from dlm_lsp.runs.status import Forgotten, SectionState, SectionStatus
+from dlm_lsp.runs.telling import count
+from dlm_lsp.store import Known, Ledger
 
 _NOT_TRAINED = {
     "preference": "Preference sections are not trained on save: they need a preference objective (DPO or ORPO).",
@@ -21,11 +22,22 @@ def section_statuses(
     *,
     queued: Collection[str] = (),
     learning: Collection[str] = (),
+    versions: Collection[int] = (),
 ) -> tuple[SectionStatus, ...]:
-    """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on."""
+    """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on.
+
+    `versions` are those on disk.
+    """
     anchors = {entry.anchor for entry in ledger.lessons.values()}
     waiting, going_on = frozenset(queued), frozenset(learning)
-    return tuple(_status(section, ledger, anchors, waiting, going_on) for section in document.sections)
+    return tuple(_status(section, ledger, anchors, waiting, going_on, versions) for section in document.sections)
+
+
+def purpose(document: Document, ledger: Ledger, named: Collection[str]) -> str:
+    """What a run does that trains only the sections `named`: rehearses them, if all of them were learned before."""
+    lessons = [each for section in document.sections if section.section_id in named for each in section.lessons]
+    known = all(each.identity in ledger.lessons and ledger.lessons[each.identity].learned for each in lessons)
+    return f"{'rehearsing' if known else 'training'} {count(len(named), 'section')}"
 
 
 def _status(
@@ -34,6 +46,7 @@ def _status(
     anchors: set[str],
     queued: frozenset[str],
     learning: frozenset[str],
+    versions: Collection[int],
 ) -> SectionStatus:
     state, reason = SectionState.EMPTY, ""
     identities = [lesson.identity for lesson in section.lessons]
@@ -67,7 +80,25 @@ def _status(
         loss_before=_mean([entry.loss_before for entry in entries]),
         loss_after=_mean([entry.loss_after for entry in entries]),
         learned_at=max((entry.learned_at for entry in entries if entry.learned_at), default=None),
+        forgotten=_forgotten(section, ledger, versions),
     )
+
+
+def _forgotten(section: Section, ledger: Ledger, versions: Collection[int]) -> tuple[Forgotten, ...]:
+    places = [each.range for each in section.exchanges] or [section.range]
+    entries = [
+        (ledger.lessons.get(lesson.identity), place) for lesson, place in zip(section.lessons, places, strict=False)
+    ]
+    return tuple(
+        _of(known, known.forgotten_since, place, versions)
+        for known, place in entries
+        if known is not None and known.forgotten_since is not None
+    )
+
+
+def _of(known: Known, since: int, place: Range, versions: Collection[int]) -> Forgotten:
+    sound = known.sound_in if known.sound_in in versions else None
+    return Forgotten(place, known.loss_after, known.score, known.exact, since, sound)
 
 
 def _partly(section: Section, incomplete: int, unlearned: int) -> str:

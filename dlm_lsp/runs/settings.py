@@ -28,4 +28,5 @@ class RunSettings:
     keep_warm_minutes: float = 30.0
     keep_versions: int = 10
     warm_on_open: bool = True
+    forgetting_margin: float = 0.3  # nats per token
     learner: LearnerMode = "thread"

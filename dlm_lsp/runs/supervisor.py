@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dlm_lsp.runs.records import Listener, Record
 from dlm_lsp.runs.reverting import revert
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.telling import count
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.store import StoreError, version_name
 from dlm_lsp.training.protocol import RunKind
@@ -139,6 +140,13 @@ class Supervisor:
         """A cycle over the saved text at once, whatever the settings say; a sentence that says what happens."""
         return self._command(path, "cycle")
 
+    def train_sections(self, path: Path, sections: Collection[str]) -> str:
+        """A cycle over just these sections (ids) of the saved text, learned before or not; says what happens.
+
+        What a save that waits already has asked for is trained with them. Raises ValueError: why not.
+        """
+        return self._command(path, "cycle", only=frozenset(sections))
+
     def full_retrain(self, path: Path) -> str:
         """A run from the base's weights over the whole saved text; a sentence that says what happens."""
         return self._command(path, "full")
@@ -228,7 +236,8 @@ class Supervisor:
         self._records.refresh(record)
         return record
 
-    def _command(self, path: Path, kind: RunKind) -> str:
+    def _command(self, path: Path, kind: RunKind, only: frozenset[str] | None = None) -> str:
+        """`only`: the ids of the sections that are asked for; None for all that is new."""
         if not self.trusted:
             return NOT_TRUSTED
         record = self._records.of(path, open=False)
@@ -241,7 +250,25 @@ class Supervisor:
             self._records.refresh(record)
             self._records.tidy(record)
             return f"{path.name} has errors; nothing was trained"
-        self._queue.add(record, kind, document, unfinished=True)
+        if only is not None and (refusal := _refusal(document, only)):
+            self._records.refresh(record)
+            self._records.tidy(record)
+            raise ValueError(refusal)
+        self._queue.add(record, kind, document, unfinished=True, only=only or frozenset())
         record.debouncer.cancel()
         self._queue.make_ready(record)
+        if only is not None:
+            return f"{count(len(only), 'section')} queued for training"
         return "full retrain is queued" if kind == "full" else "training is queued"
+
+
+def _refusal(document: Document, only: frozenset[str]) -> str:
+    """Why the sections `only` can't be trained, as a sentence; empty when they can.
+
+    What comes from sourced files is known to the run alone.
+    """
+    assert document.frontmatter is not None, "a document without errors has a frontmatter"
+    there = {section.section_id for section in document.sections if section.lessons}
+    if only & there or (only and document.frontmatter.training.sources):
+        return ""
+    return "the saved text has none of these sections with anything to train; save first, if they changed"

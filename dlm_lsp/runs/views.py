@@ -30,6 +30,7 @@ class StoreView:
     steps: int | None = None
     loss: float | None = None
     lost: int | None = None
+    versions: frozenset[int] = frozenset()  # on disk
 
 
 def look(store: Store | None) -> StoreView:
@@ -40,7 +41,7 @@ def look(store: Store | None) -> StoreView:
     try:
         current = store.current()
         view = replace(view, version=current.number if current else None)
-        view = replace(view, ledger=known_to(store))
+        view = replace(view, ledger=known_to(store), versions=frozenset(each.number for each in store.versions()))
         manifest = store.manifest()
         last = manifest.run_of(current.number) if manifest and current else None
         if last is not None:
@@ -57,6 +58,8 @@ class RunOf:
 
     kind: RunKind
     document: Document
+    named: frozenset[str] = frozenset()
+    named_only: bool = False
 
 
 def with_facts(
@@ -87,6 +90,7 @@ def with_facts(
             store.ledger,
             queued=_wanted(queued, store.ledger),
             learning=_wanted(learning, store.ledger),
+            versions=store.versions,
         )
         if document
         else (),
@@ -107,7 +111,11 @@ def _wanted(run: RunOf | None, ledger: Ledger) -> set[str]:
     """The lessons that a run is for."""
     if run is None:
         return set()
-    lessons = [lesson.identity for section in run.document.sections for lesson in section.lessons]
+    sections = run.document.sections
+    lessons = {lesson.identity for section in sections for lesson in section.lessons}
     if run.kind == "full":
-        return set(lessons)
-    return {each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned}
+        return lessons
+    named = {lesson.identity for each in sections if each.section_id in run.named for lesson in each.lessons}
+    if run.named_only:
+        return named
+    return named | {each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned}

@@ -41,6 +41,7 @@ class Command(StrEnum):
     FULL_RETRAIN = "dlm.fullRetrain"
     TRAIN_NOW = "dlm.trainNow"
     CANCEL = "dlm.cancel"
+    TRAIN_SECTIONS = "dlm.trainSections"
     REVERT = "dlm.revert"
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
@@ -53,7 +54,7 @@ _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 class Commands:
     """Runs them.
 
-    The argument is a URI, a table `{uri, confirmed, version, quiet}`, or nothing: the document used last.
+    The argument is a URI, a table `{uri, confirmed, version, sections, quiet}`, or nothing: the document used last.
     """
 
     def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, ask: Ask, send: Send) -> None:
@@ -92,6 +93,8 @@ class Commands:
                 return await self._full_retrain(path, confirmed=given.get("confirmed") is True)
             case Command.TRAIN_NOW:
                 return self._trained(path, self._supervisor.train_now(path))
+            case Command.TRAIN_SECTIONS:
+                return self._train_sections(path, given.get("sections"))
             case Command.CANCEL:
                 return _said(True, self._supervisor.cancel(path))
             case Command.REVERT:
@@ -133,6 +136,15 @@ class Commands:
             return _said(True, await self._supervisor.revert(path, version))
         except StoreError as error:
             return _said(False, str(error))
+
+    def _train_sections(self, path: Path, named: Any) -> Result:
+        ids = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
+        if not ids or len(ids) != len(named):
+            return _said(False, "Name the sections to train: `sections` is a list of section ids.")
+        try:
+            return self._trained(path, self._supervisor.train_sections(path, ids))
+        except ValueError as refusal:
+            return _said(False, str(refusal))
 
     def _trained(self, path: Path, message: str) -> Result:
         self._sync.disk.settled(path)

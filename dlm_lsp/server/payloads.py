@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlm_lsp.document import Range
 from dlm_lsp.runs.payload import payload
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import headline
@@ -14,12 +15,19 @@ def status_payload(uri: str, status: DocumentStatus, positions: Positions) -> di
     """Everything that is true of a document's training now (docs/protocol.md)."""
     plain = payload(status)
     for section, told in zip(status.sections, plain["sections"], strict=True):
-        start, end = positions.position(section.range.start), positions.position(section.range.end)
-        told["range"] = {
-            "start": {"line": start.line, "character": start.character},
-            "end": {"line": end.line, "character": end.character},
-        }
+        told["range"] = range_payload(section.range, positions)
+        for forgotten, plainly in zip(section.forgotten, told["forgotten"], strict=True):
+            plainly["range"] = range_payload(forgotten.range, positions)
     return {"uri": uri, "message": headline(status), "pending": len(status.pending), **plain}
+
+
+def range_payload(places: Range, positions: Positions) -> dict[str, Any]:
+    """A range as the client counts it."""
+    start, end = positions.position(places.start), positions.position(places.end)
+    return {
+        "start": {"line": start.line, "character": start.character},
+        "end": {"line": end.line, "character": end.character},
+    }
 
 
 def progress_payload(uri: str, status: DocumentStatus) -> dict[str, Any] | None:

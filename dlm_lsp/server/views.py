@@ -15,6 +15,7 @@ from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.hover import Lookup, hover, plain
 from dlm_lsp.server.lenses import actions, lenses
 from dlm_lsp.server.payloads import status_payload
+from dlm_lsp.server.section_actions import section_actions
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import base_facts
 
@@ -51,11 +52,15 @@ class Views:
 
     def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         """Actions; for a client that knows commands only, their commands."""
-        _, status = self._newest(params.text_document.uri)
-        if status is None:
+        document, status = self._newest(params.text_document.uri)
+        if document is None or status is None:
             return []
         context = params.context
-        found = actions(params.text_document.uri, status, context.diagnostics, context.only)
+        uri, place = params.text_document.uri, document.seen.positions.places(params.range)
+        found = [
+            *section_actions(uri, status, place, context.diagnostics, context.only),
+            *actions(uri, status, context.diagnostics, context.only),
+        ]
         if self.features.code_action_literals:
             return found
         return [action.command for action in found if action.command is not None]

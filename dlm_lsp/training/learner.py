@@ -191,6 +191,7 @@ class _Clock:
 
 
 def _learn(session: Session, plan: LearnPlan, clock: _Clock) -> Learned:
+    from dlm_lsp.training.guard import look
     from dlm_lsp.training.loop import learn
     from dlm_lsp.training.session import clamped, pinned_versions
 
@@ -199,6 +200,7 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock) -> Learned:
     session.begin_run()
     outcome = learn(session, plan, clock)
     clock.check()
+    scores = look(session, plan, outcome.read, clock)
     clock.phase("write")
     info = session.info()
     files = session.files(outcome.rate)
@@ -218,6 +220,7 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock) -> Learned:
         pinned_versions=versions,
         phases=clock.seconds,
         torch_version=versions["torch"],
+        scores=scores,
     )
 
 

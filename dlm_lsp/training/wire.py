@@ -28,7 +28,7 @@ from dlm_lsp.training.protocol import (
 )
 
 # Both ends must speak the same one; to be raised with every change of a message.
-PROTOCOL = 1
+PROTOCOL = 2
 
 # A length beyond this is no frame but noise. A plan holds its lessons' text; nothing else comes near.
 MAX_FRAME = 64 * 1024 * 1024
