@@ -36,15 +36,16 @@ def look(session: Session, plan: LearnPlan, read: int, control: Control) -> tupl
     """
     known = {lesson.identity: lesson for lesson in plan.known}
     lessons = [known[identity] for identity in plan.guarded if identity in known]
-    scores: list[LessonScore] = []
+    scores: dict[str, LessonScore] = {}
     try:
         for rows in _parts(chosen(session, lessons, budget(read))):
             if control.stop_requested():
                 raise LearningCancelled
-            scores += _scores(session.measure(rows))
+            scores |= _scores(session.measure(rows))
     except (MemoryError, RuntimeError, LearnerError) as error:
         log.warning("what was learned before could not be looked at: %s", str(error).splitlines()[0][:200])
-    return tuple(score for score in scores if math.isfinite(score.loss))
+    looked_at = (scores[identity] for identity in plan.guarded if identity in scores)
+    return tuple(score for score in looked_at if math.isfinite(score.loss))
 
 
 def chosen(session: Session, lessons: Sequence[Lesson], tokens: int) -> list[Sequence[Row]]:
@@ -76,16 +77,16 @@ def _parts(lessons: Sequence[Sequence[Row]]) -> list[list[Row]]:
     return parts
 
 
-def _scores(measured: Sequence[Measured]) -> list[LessonScore]:
-    """Lesson by lesson: the mean per token over its rows, and whether all of them are exact."""
+def _scores(measured: Sequence[Measured]) -> dict[str, LessonScore]:
+    """By lesson: the mean per token over its rows, and whether all of them are exact."""
     rows: dict[str, list[Measured]] = defaultdict(list)
     for each in measured:
         rows[each.row.identity].append(each)
-    return [
-        LessonScore(
+    return {
+        identity: LessonScore(
             identity,
             sum(each.loss * each.row.targets for each in seen) / sum(each.row.targets for each in seen),
             all(each.exact for each in seen),
         )
         for identity, seen in rows.items()
-    ]
+    }

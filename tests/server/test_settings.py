@@ -30,6 +30,7 @@ def test_every_setting_takes_effect() -> None:
         "keepWarmMinutes": 1,
         "warmOnOpen": False,
         "keepVersions": 3,
+        "forgettingMargin": 1,
         "learner": "process",
         "logLevel": "debug",
     }
@@ -45,6 +46,7 @@ def test_every_setting_takes_effect() -> None:
         keep_warm_minutes=1.0,
         warm_on_open=False,
         keep_versions=3,
+        forgetting_margin=1.0,
         learner="process",
     )
     assert (read.log_level, read.warnings) == ("debug", ())
