@@ -14,25 +14,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.documents import DLM_ID, document, exchange
+from benchmarks.documents import document, exchange
 from benchmarks.figures import spread
 from dlm_lsp.document import parse
-from dlm_lsp.runs.ask import ask
 from dlm_lsp.runs.events import Event, Failed, Finished
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.store import Store
 from dlm_lsp.training import learner as learning
-from dlm_lsp.training.protocol import Unwatched
 
 
 async def grow(folder: Path, saves: int, seed: int) -> tuple[list[float], list[int], int, int]:
     """Seconds and steps of each save after the first, exact answers at the end, questions asked."""
     path, home = folder / "notes.dlm", folder / "home"
-    learner = learning.create()
     settings = RunSettings(home=home, debounce_ms=0, warm_on_open=False)
-    supervisor = Supervisor(learner=lambda: learner, settings=settings)
+    supervisor = Supervisor(learner=learning.create, settings=settings)
     steps: list[int] = []
 
     def hear(event: Event | None, status: DocumentStatus) -> None:
@@ -51,15 +47,13 @@ async def grow(folder: Path, saves: int, seed: int) -> tuple[list[float], list[i
         await supervisor.wait_for_idle(path)
         seconds.append(time.perf_counter() - began)
         text += exchange(chance)
-    await supervisor.shutdown()
 
-    parsed = parse(path.read_bytes())
-    assert parsed.frontmatter is not None
-    store, exact, asked = Store(home, DLM_ID), 0, 0
-    for each in (each for section in parsed.sections for each in section.exchanges):
-        pieces = ask(learner, parsed.frontmatter, path, store, each.prompt, Unwatched(), max_new_tokens=64)
-        exact += "".join(pieces).strip() == each.answer
+    exact, asked = 0, 0
+    for each in (each for section in parse(path.read_bytes()).sections for each in section.exchanges):
+        answer = await supervisor.ask(path, each.prompt, max_new_tokens=64).text()
+        exact += answer.strip() == each.answer
         asked += 1
+    await supervisor.shutdown()
     return seconds[1:], steps[1:], exact, asked
 
 

@@ -9,9 +9,10 @@ import select
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.protocol import (
@@ -25,6 +26,7 @@ from dlm_lsp.training.protocol import (
     LessonScore,
     SessionInfo,
     SessionRequest,
+    Spoken,
 )
 
 BASE_ID = "fake:tiny"
@@ -36,7 +38,12 @@ BREAK = "BREAK"  # an exception that nobody foresaw
 QUIT = "QUIT"  # the end of the interpreter, as a library may ask for it
 NOISE = "NOISE"  # writes to standard output in every way that a library may, and reads standard input
 FORGET = "FORGET"  # the adapter loses what it learned before
+UNKNOWN = "I do not know."  # what is answered to a question that was not learned
 STUBBORN = "STUBBORN"  # does not look at the stop flag any more once it has begun to train
+
+
+class Stopping(Protocol):
+    def stop_requested(self) -> bool: ...
 
 
 class Gate:
@@ -55,7 +62,7 @@ class Gate:
         """Lets the learner take `steps` steps."""
         os.write(self._fd, b"s" * steps)
 
-    def take(self, stop: Control | None) -> None:
+    def take(self, stop: Stopping | None) -> None:
         """Waits for one step; raises LearningCancelled when `stop` says so."""
         while not select.select([self._fd], [], [], 0.01)[0]:
             if stop is not None and stop.stop_requested():
@@ -80,9 +87,13 @@ class Gate:
 class FakeLearner:
     """`steps` optimizer steps a run, fewer under a lower cap; every fresh lesson is learned unless capped."""
 
-    def __init__(self, *, steps: int = 5, gate: Gate | None = None, diary: bool = True) -> None:
+    def __init__(
+        self, *, steps: int = 5, gate: Gate | None = None, tongue: Gate | None = None, diary: bool = True
+    ) -> None:
         self.steps = steps
         self.gate = gate
+        self.tongue = tongue  # paces the words of answers
+        self.asked: list[GenerateRequest] = []
         self.diary = diary  # whether what was asked is kept, for a test to look at
         self.plans: list[LearnPlan] = []
         self.commits: list[tuple[str, str]] = []
@@ -110,6 +121,7 @@ class FakeLearner:
         control.phase("train")
         total = min(self.steps, plan.max_steps or self.steps)
         for step in range(1, total + 1):
+            self._answer_questions(control)
             if STUBBORN not in said and control.stop_requested():
                 raise LearningCancelled
             if self.gate is not None:
@@ -141,9 +153,32 @@ class FakeLearner:
         if self.diary:
             self.commits.append((key, version_dir))
 
-    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
-        answer = self._sessions.get(request.session.key, {}).get(request.prompt, "I do not know.")
-        yield from answer.split(" ")
+    def generate(self, request: GenerateRequest, control: Control) -> Generator[str, None, Spoken]:
+        """Word by word; a lesson that it learned word for word, otherwise it does not know."""
+        if self.diary:
+            self.asked.append(request)
+        answer = self._sessions.get(request.session.key, {}).get(request.prompt, UNKNOWN)
+        words = answer.split(" ")[: request.max_new_tokens]
+        for number, word in enumerate(words):
+            if self.tongue is not None:
+                with suppress(LearningCancelled):
+                    self.tongue.take(control)
+            if control.stop_requested():
+                return Spoken("stopped", 1, number)
+            yield word if number == 0 else f" {word}"
+        return Spoken("end" if len(words) == len(answer.split(" ")) else "length", 1, len(words))
+
+    def _answer_questions(self, control: Control) -> None:
+        while (question := control.question()) is not None:
+            pieces = self.generate(question.request, question)
+            try:
+                while True:
+                    question.piece(next(pieces))
+                    if control.stop_requested():
+                        question.later()
+                        raise LearningCancelled
+            except StopIteration as end:
+                question.end(end.value)
 
     def release(self, key: str) -> None:
         self._sessions.pop(key, None)

@@ -97,14 +97,27 @@ def prompt(
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always gives the likeliest answer.")] = 0.0,
+    version: Annotated[
+        str | None, typer.Option(help="Which version answers, such as 3 or v0003; default: the current one.")
+    ] = None,
     learner: LearnerOption = "thread",
     home: HomeOption = None,
 ) -> None:
     """Ask the adapter that the document has taught."""
     from dlm_lsp.cli.prompt import prompt as run
+    from dlm_lsp.runs.settings import RunSettings
 
     _log(False)
-    raise typer.Exit(run(_existing(document), question, max_tokens, temperature, home, learner))
+    settings = RunSettings(home=home, warm_on_open=False, learner=learner)
+    code = run(
+        _existing(document),
+        question,
+        settings,
+        version=_version(version, "--version"),
+        max_tokens=max_tokens,
+        temperature=temperature,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -117,13 +130,10 @@ def revert(
 ) -> None:
     """Make an earlier version current again. Nothing is removed; a later one can be chosen again."""
     from dlm_lsp.cli.revert import revert as run
-    from dlm_lsp.runs.reverting import named_version
     from dlm_lsp.store import StoreError
 
     _log(False)
-    number = None if version is None else named_version(version)
-    if version is not None and number is None:
-        raise typer.BadParameter(f"{version!r} names no version: give 3 or v0003", param_hint="VERSION")
+    number = _version(version, "VERSION")
     try:
         typer.echo(asyncio.run(run(_existing(document), number, home)))
     except StoreError as error:
@@ -191,6 +201,16 @@ def _loopback(address: str) -> tuple[str, int]:
             f"{host} is no loopback address; use 127.0.0.1 and, from another machine, a tunnel", param_hint="--tcp"
         )
     return host, int(port)
+
+
+def _version(named: str | None, where: str) -> int | None:
+    """The number of a version as somebody names it on the command line, at `where`."""
+    from dlm_lsp.runs.reverting import named_version
+
+    number = None if named is None else named_version(named)
+    if named is not None and number is None:
+        raise typer.BadParameter(f"{named!r} names no version: give 3 or v0003", param_hint=where)
+    return number
 
 
 def _existing(document: Path) -> Path:

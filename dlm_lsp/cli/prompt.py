@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from dlm_lsp.document import parse
-from dlm_lsp.runs.ask import ask
+from dlm_lsp.runs.asking import Answer, AskRefused
 from dlm_lsp.runs.plain import escaped
-from dlm_lsp.store import Store, StoreError, dlm_home
+from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.store import StoreError
 from dlm_lsp.training.choice import LEARNERS
-from dlm_lsp.training.protocol import LearnerError, LearnerMode, PhaseName, Unwatched
+from dlm_lsp.training.protocol import LearnerError
+
+# How long the token in flight may take at the end, in seconds.
+_STOP_DEADLINE = 10.0
+# How often what is waited for is looked at, in seconds.
+_LOOK = 1.0
 
 
 def prompt(
-    path: Path, question: str | None, max_tokens: int, temperature: float, home: Path | None, mode: LearnerMode
+    path: Path,
+    question: str | None,
+    settings: RunSettings,
+    *,
+    version: int | None = None,
+    max_tokens: int = 256,
+    temperature: float = 0.0,
 ) -> int:
     """Prints answers to standard output and everything else to standard error; an exit code."""
     console = Console(stderr=True)
-    frontmatter = parse(path.read_bytes()).frontmatter
-    if frontmatter is None:
-        console.print(f"{escaped(path.name)} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
-        return 1
-    store = Store(dlm_home(home), frontmatter.dlm_id)
-    learner = LEARNERS[mode]()
-    control = _Downloads(console)
-    try:
-        if store.current() is None:
-            console.print("nothing is learned yet: the bare base model answers", style="dim")
-        while (asked := question if question is not None else _line(console)) is not None:
-            for piece in ask(
-                learner,
-                frontmatter,
-                path,
-                store,
-                asked,
-                control,
-                max_new_tokens=max_tokens,
-                temperature=temperature,
-            ):
-                sys.stdout.write(_shown(piece))
-                sys.stdout.flush()
-            sys.stdout.write("\n")
-            if question is not None:
-                break
-    except (LearnerError, StoreError) as error:
-        console.print(escaped(str(error)), markup=False, style="red")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        learner.close()
+    supervisor = Supervisor(learner=LEARNERS, settings=settings)
+
+    async def ask(asked: str) -> None:
+        answer = supervisor.ask(path, asked, version=version, max_new_tokens=max_tokens, temperature=temperature)
+        await _print(answer, console)
+
+    # The loop runs while a question is answered; lines are read between two, where an interrupt ends the reading.
+    with asyncio.Runner() as runner:
+        supervisor.start(runner.get_loop())
+        try:
+            if not _may_answer(supervisor, path, version, console):
+                return 1
+            while (asked := question if question is not None else _line(console)) is not None:
+                runner.run(ask(asked))
+                if question is not None:
+                    break
+        except (AskRefused, LearnerError, StoreError) as error:
+            console.print(escaped(str(error)), markup=False, style="red")
+            return 1
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            runner.run(supervisor.shutdown(_STOP_DEADLINE))
     return 0
+
+
+def _may_answer(supervisor: Supervisor, path: Path, version: int | None, console: Console) -> bool:
+    """Whether there is a document to ask; says why not, or who answers if that is nobody who has learned."""
+    status = supervisor.looked_at(path)
+    document = supervisor.document(path)
+    if document is None or document.frontmatter is None:
+        console.print(f"{escaped(path.name)} has errors in its frontmatter; `dlm-lsp status` names them", markup=False)
+        return False
+    if status.version is None and version is None:
+        console.print("nothing is learned yet: the bare base model answers", style="dim")
+    return True
+
+
+async def _print(answer: Answer, console: Console) -> None:
+    downloads = asyncio.create_task(_say_downloads(answer, console))
+    try:
+        async for piece in answer:
+            sys.stdout.write(_shown(piece))
+            sys.stdout.flush()
+    finally:
+        downloads.cancel()
+    sys.stdout.write("\n")
+
+
+async def _say_downloads(answer: Answer, console: Console) -> None:
+    """Says on a terminal what is being waited for before the first word, if it may take long."""
+    said = ""
+    while True:
+        if answer.waits_for != said and "download" in answer.waits_for:
+            said = answer.waits_for
+            console.print(escaped(said), style="dim", markup=False)
+        await asyncio.sleep(_LOOK)
 
 
 def _shown(piece: str) -> str:
@@ -72,16 +108,3 @@ def _line(console: Console) -> str | None:
             return None
         if text := line.strip():
             return text
-
-
-class _Downloads(Unwatched):
-    """Says on a terminal what is being waited for before the first word."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
-        if name == "download":
-            done = f" {fraction:.0%}" if fraction is not None else ""
-            self._console.print(escaped(f"downloading {detail}{done}"), style="dim", markup=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dlm_lsp.document import Document
 from dlm_lsp.runs import events
+from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
@@ -41,6 +42,7 @@ class RunQueue:
         self.worker = Worker()
         self.records = Records(clock, settings.home, self._quiet)
         self.warmth = Warmth(learners, settings, self.worker, clock, self._warmed)
+        self.asking = Asking(self.warmth.learner, self.worker.submit, self._asked)
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: deque[Record] = deque()
@@ -51,7 +53,7 @@ class RunQueue:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Starts the worker; `loop` is the running loop, which owns this queue from now on."""
         self._loop = loop
-        self.warmth.loop = loop
+        self.warmth.loop = self.asking.loop = loop
         self.worker.start()
 
     def configure(self, settings: RunSettings) -> None:
@@ -60,6 +62,7 @@ class RunQueue:
     async def shutdown(self, deadline: float) -> bool:
         """Cancels what waits, stops what runs at its next step, ends the worker; whether it was done in time."""
         self.closing = True
+        self.asking.close()
         self.warmth.make_way()
         for record in self.records:
             self.cancel(record)
@@ -157,7 +160,7 @@ class RunQueue:
         )
         self._active = record
         record.running = Running(request, threading.Event())
-        control = RunControl(request, record.running.stop, self._post, self._clock)
+        control = RunControl(request, record.running.stop, self._post, self._clock, self.asking.during_run)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
     def _post(self, event: events.Event) -> None:
@@ -279,3 +282,13 @@ class RunQueue:
         device = info.device if info else record.status.device
         record.status = replace(record.status, warm=info is not None, device=device)
         self.records.announce(record, None)
+
+    def _asked(self, path: Path, key: str, warm: bool) -> None:
+        """A question was answered between two runs (`warm`), or was not: its session cools down from now on."""
+        if self.closing:
+            return
+        self.warmth.used(path, key)
+        record = self.records.get(path)
+        if warm and record is not None and not record.status.warm:
+            record.status = replace(record.status, warm=True)
+            self.records.announce(record, None)

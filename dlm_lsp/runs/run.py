@@ -29,6 +29,7 @@ from dlm_lsp.training.protocol import (
     LearningCancelled,
     LearnPlan,
     PhaseName,
+    Question,
     RunKind,
     SessionRequest,
 )
@@ -62,13 +63,22 @@ class RunRequest:
 
 
 class RunControl:
-    """The learner's end of a run: carries the stop flag in, and phases and steps out."""
+    """The learner's end of a run: carries the stop flag and questions in, and phases and steps out."""
 
-    def __init__(self, request: RunRequest, stop: threading.Event, emit: Emit, clock: Clock) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        stop: threading.Event,
+        emit: Emit,
+        clock: Clock,
+        question: Callable[[str], Question | None] = lambda key: None,
+    ) -> None:
+        """`question` gives the next question for a step boundary of a run that trains the session of that key."""
         self._request = request
         self._stop = stop
         self._emit = emit
         self._clock = clock
+        self._question = question
 
     def stop_requested(self) -> bool:
         return self._stop.is_set()
@@ -78,6 +88,9 @@ class RunControl:
 
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         self.tell(events.Step, step=step, total=total, loss=loss, learning_rate=learning_rate, tokens=tokens)
+
+    def question(self) -> Question | None:
+        return self._question(self._request.store.dlm_id)
 
     def tell(self, event: type[events.Event], /, **fields: Any) -> None:
         self._emit(event(document=self._request.path, run=self._request.run, at=self._clock.now(), **fields))

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlm_lsp.document import Document
+from dlm_lsp.runs import asking
+from dlm_lsp.runs.asking import Answer, Speaker
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.queue import RunQueue
 from dlm_lsp.runs.reasons import NOT_TRUSTED, SaveReason, why_not
@@ -18,7 +20,7 @@ from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import count
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.store import StoreError, version_name
-from dlm_lsp.training.protocol import RunKind
+from dlm_lsp.training.protocol import RunKind, Turn
 
 
 class Supervisor:
@@ -63,6 +65,7 @@ class Supervisor:
         if not trusted:
             self._warmth.make_way()
             self.cancel()
+            self._queue.asking.refuse_all(asking.untrusted())
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called after every change of a status; the event is None when no run caused it."""
@@ -203,6 +206,32 @@ class Supervisor:
         self._records.look(record)
         self._records.refresh(record)
         return said
+
+    def ask(
+        self,
+        path: Path,
+        prompt: str,
+        *,
+        version: Speaker = None,
+        earlier: tuple[Turn, ...] = (),
+        system: str | None = None,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Answer:
+        """A question to what the document has taught; why there is no answer is raised by the answer itself.
+
+        `version` None: the one that is current when it is answered; "live": the weights of the run that goes on, or the
+        current version if none does. Questions are answered in their order, between two steps of a run; they are no
+        runs, and `wait_for_idle` does not wait for them.
+        """
+        record = self._records.get(path)
+        subject = asking.subject(path, record, self._records) if self.trusted else asking.untrusted()
+        wanted = asking.Wish(prompt, version, earlier, system, max_new_tokens, temperature, top_p, seed)
+        if not isinstance(subject, asking.AskRefused):
+            self._warmth.make_way(path)
+        return self._queue.asking.ask(subject, wanted)
 
     # -- what anybody may ask
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_lsp.store import read_regular
+from dlm_lsp.store.plain_json import loads
 from dlm_lsp.training.protocol import AdapterShape, LearnerError
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
+_MOST_CONFIG = 2**20  # bytes
 _USUAL_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _NAME = "default"  # PEFT's name of a model's only adapter
 
@@ -50,7 +54,7 @@ def adapter_files(model: Any) -> dict[str, bytes]:
     """The adapter as PEFT's `save_pretrained` names and writes it: config and safetensors."""
     from safetensors.torch import save
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter_tensors(model).items()}
     config = {**model.peft_config[_NAME].to_dict(), "inference_mode": True}
     return {
         CONFIG_FILE: json.dumps(config, indent=2, sort_keys=True, default=_plain).encode(),
@@ -64,18 +68,10 @@ def read_weights(model: Any, version_dir: Path) -> None:
     Raises LearnerError, and then changes nothing.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    try:
-        saved = load_file(version_dir / WEIGHTS_FILE)
-    except (OSError, SafetensorError) as error:
-        raise LearnerError(
-            f"The adapter version {version_dir.name} can't be read ({error}). Run Full Retrain to begin a new adapter.",
-            code="version-unreadable",
-        ) from error
-    own = _tensors(model)
-    if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in saved.items()}:
+    saved = load_weights(version_dir)
+    own = adapter_tensors(model)
+    if not fits(own, saved):
         raise LearnerError(
             f"The adapter version {version_dir.name} has other tensors than the document's settings ask for "
             "(base model, adapter, rank or target modules changed). Run Full Retrain to begin a new adapter.",
@@ -87,7 +83,59 @@ def read_weights(model: Any, version_dir: Path) -> None:
             tensor.copy_(saved[name])
 
 
-def _tensors(model: Any) -> dict[str, Any]:
+def load_weights(version_dir: Path) -> dict[str, Any]:
+    """A version's tensors by their names in PEFT's file. Raises LearnerError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(version_dir / WEIGHTS_FILE))
+    except (OSError, SafetensorError) as error:
+        raise LearnerError(
+            f"The adapter version {version_dir.name} can't be read ({error}). Run Full Retrain to begin a new adapter.",
+            code="version-unreadable",
+        ) from error
+
+
+def fits(own: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    """Whether both are the tensors of one shape of adapter."""
+    return {name: each.shape for name, each in own.items()} == {name: each.shape for name, each in saved.items()}
+
+
+def read_shape(version_dir: Path) -> AdapterShape:
+    """The shape of a version's adapter, as its configuration says; dropout is for learning only. LearnerError."""
+    try:
+        config = loads(read_regular(version_dir / CONFIG_FILE, _MOST_CONFIG))
+        modules = config["target_modules"]
+        return AdapterShape(
+            kind="dora" if config.get("use_dora") else "lora",
+            rank=int(config["r"]),
+            alpha=int(config["lora_alpha"]),
+            dropout=0.0,
+            target_modules=(modules,) if isinstance(modules, str) else tuple(sorted(map(str, modules))),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LearnerError(
+            f"The configuration of the adapter version {version_dir.name} can't be read "
+            f"({type(error).__name__}: {error}). Ask another version.",
+            code="version-unreadable",
+        ) from error
+
+
+def shape_of(model: Any) -> AdapterShape:
+    """The shape of a model's adapter, in the words of `read_shape`."""
+    config = model.peft_config[_NAME]
+    modules = config.target_modules
+    return AdapterShape(
+        kind="dora" if config.use_dora else "lora",
+        rank=config.r,
+        alpha=config.lora_alpha,
+        dropout=0.0,
+        target_modules=(modules,) if isinstance(modules, str) else tuple(sorted(modules)),
+    )
+
+
+def adapter_tensors(model: Any) -> dict[str, Any]:
     """The adapter's tensors under the names of PEFT's file; they share memory with the model's."""
     from peft import get_peft_model_state_dict
 

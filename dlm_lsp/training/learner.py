@@ -6,8 +6,9 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dlm_lsp.training.protocol import (
@@ -20,9 +21,12 @@ from dlm_lsp.training.protocol import (
     LearningCancelled,
     LearnPlan,
     PhaseName,
+    Question,
     SessionInfo,
     SessionRequest,
+    Spoken,
     TrainingSettings,
+    Unwatched,
 )
 from dlm_lsp.training.stack import import_stack, switching_quickly
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from dlm_lsp.training.device import Device
     from dlm_lsp.training.loading import LoadedBase
     from dlm_lsp.training.session import Session
+    from dlm_lsp.training.speaking import Voice, Voices
 
 log = logging.getLogger(__name__)
 
@@ -56,45 +61,131 @@ class _Resident:
 
 
 class InProcessLearner:
-    """Keeps one session per document; documents on the same base share its weights."""
+    """Keeps one session per document; documents on the same base share its weights.
+
+    `_guests` are the models of versions whose adapters have another shape than their document's has now.
+    """
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._residents: dict[str, _Resident] = {}
+        self._guests: dict[str, Session] = {}
+        self._voices: Voices | None = None
+        self._answer: weakref.ref[Generator[str, None, Spoken]] | None = None
 
     def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+        self._hush()
         with switching_quickly():
             session = self._open(request, _Clock(control))
             session.prepare(request)
             return session.info()
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:
+        self._hush()
         if not plan.fresh:
             raise LearnerError("There is nothing to learn.", code="nothing-to-learn")
         clock = _Clock(control)
         with switching_quickly():
             session = self._open(plan.session, clock)
             session.prepare(plan.session, anew=plan.kind == "full")
-            return _learn(session, plan, clock)
+            return _learn(session, plan, clock, lambda: self._answer_questions(control))
 
     def committed(self, key: str, version_dir: str) -> None:
+        self._hush()
         if key in self._residents:
             self._residents[key].session.committed(version_dir)
 
-    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
-        from dlm_lsp.training.generate import generate
-
-        session = self._open(request.session, _Clock(control))
-        session.prepare(request.session)
-        yield from generate(session, request, control)
+    def generate(self, request: GenerateRequest, control: Control) -> Generator[str, None, Spoken]:
+        self._hush()
+        answer = self._speak(request, control)
+        self._answer = weakref.ref(answer)
+        return answer
 
     def release(self, key: str) -> None:
-        if self._residents.pop(key, None) is not None:
-            _give_back()
+        self._hush()
+        self._forget(key)
 
     def close(self) -> None:
+        self._hush()
         self._residents.clear()
+        self._guests.clear()
+        self._voices = None
         _give_back()
+
+    def _hush(self) -> None:
+        """Ends an answer that nobody has read to its end: it keeps a session's weights aside."""
+        answer = self._answer() if self._answer is not None else None
+        if answer is not None:
+            answer.close()
+        self._answer = None
+
+    def _answer_questions(self, control: Control) -> None:
+        """Answers what is asked of a run at its step boundary. Raises LearningCancelled when the run is to stop."""
+        while (question := control.question()) is not None:
+            resident = self._residents.get(question.request.session.key)
+            if resident is None or not _same_base(resident, question.request.session):
+                question.later()  # no other base is loaded in the middle of a run
+            else:
+                self._answer_one(question, control)
+
+    def _answer_one(self, question: Question, control: Control) -> None:
+        answer = self._speak(question.request, _Listener(question))
+        try:
+            while True:
+                question.piece(next(answer))
+                if control.stop_requested():
+                    break
+        except StopIteration as spoken:
+            question.end(spoken.value)
+            return
+        except LearnerError as error:
+            question.end(error)
+            return
+        except Exception as error:
+            log.exception("a question was not answered")
+            question.end(LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error"))
+            return
+        answer.close()
+        if question.request.live:
+            question.end(LearnerError("The run was stopped, and with it what it had learned.", code="run-stopped"))
+        else:
+            question.later()
+        raise LearningCancelled
+
+    def _speak(self, request: GenerateRequest, control: Control) -> Generator[str, None, Spoken]:
+        session, voice = self._speaker(request, _Clock(control))
+        from dlm_lsp.training.generate import generate
+        from dlm_lsp.training.speaking import aside, speaking_as
+
+        asis = request.live or (voice is not None and session.holds(str(request.session.version_dir)))
+        with aside(session) if asis else speaking_as(session, voice):
+            return (yield from generate(session, request, control))
+
+    def _speaker(self, request: GenerateRequest, clock: _Clock) -> tuple[Session, Voice | None]:
+        """The model that answers, and what it speaks as: None for the bare base. Raises LearnerError."""
+        asked = request.session
+        resident = self._residents.get(asked.key)
+        at_hand = resident is not None and _same_base(resident, asked)
+        session = resident.session if resident is not None and at_hand else self._open(asked, clock)
+        if request.live or asked.version_dir is None:
+            return session, None
+        from dlm_lsp.training.session import Session
+        from dlm_lsp.training.speaking import Voices, aside, suits
+
+        self._voices = self._voices or Voices()
+        voice = self._voices.of(asked.version_dir)
+        if suits(session, voice):
+            return session, voice
+        guest = self._guests.get(asked.key)
+        if guest is None or guest.base is not session.base or not suits(guest, voice):
+            with aside(session):  # making an adapter draws
+                guest = self._guests[asked.key] = Session(session.base, replace(asked, shape=voice.shape))
+        return guest, voice
+
+    def _forget(self, key: str) -> None:
+        self._guests.pop(key, None)
+        if self._residents.pop(key, None) is not None:
+            _give_back()
 
     def _open(self, request: SessionRequest, clock: _Clock) -> Session:
         """The warm session of `request`, opened if there is none.
@@ -116,7 +207,7 @@ class InProcessLearner:
         resolved = self._resolve(request.base, clock.download, clock.stop_requested)
         clock.check()
         _check_revision(request, resolved)
-        self.release(request.key)
+        self._forget(request.key)
         base = self._loaded(resolved, device)
         clock.check()
         self._residents[request.key] = _Resident(Session(base, request), request.base)
@@ -125,15 +216,10 @@ class InProcessLearner:
     def _fits(self, resident: _Resident, request: SessionRequest) -> bool:
         from dlm_lsp.training.device import choose_device
 
-        session, asked = resident.session, resident.asked
-        same_base = (request.base.reference, request.base.document_dir) == (
-            asked.reference,
-            asked.document_dir,
-        ) and request.base.revision in (asked.revision, session.base.resolved.revision)
         return (
-            same_base
-            and request.shape == session.request.shape
-            and choose_device(request.settings.precision) == session.base.device
+            _same_base(resident, request)
+            and request.shape == resident.session.request.shape
+            and choose_device(request.settings.precision) == resident.session.base.device
         )
 
     def _loaded(self, resolved: ResolvedBase, device: Device) -> LoadedBase:
@@ -149,6 +235,23 @@ class InProcessLearner:
         from dlm_lsp.training.loading import load_base
 
         return load_base(resolved, device)
+
+
+def _same_base(resident: _Resident, request: SessionRequest) -> bool:
+    asked, wanted = resident.asked, request.base
+    same = (wanted.reference, wanted.document_dir) == (asked.reference, asked.document_dir)
+    return same and wanted.revision in (asked.revision, resident.session.base.resolved.revision)
+
+
+class _Listener(Unwatched):
+    """The control of an answer in the middle of a run."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self._question = question
+
+    def stop_requested(self) -> bool:
+        return self._question.stop_requested()
 
 
 class _Clock:
@@ -189,8 +292,11 @@ class _Clock:
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         self.control.step(step, total, loss, learning_rate, tokens)
 
+    def question(self) -> Question | None:
+        return self.control.question()
 
-def _learn(session: Session, plan: LearnPlan, clock: _Clock) -> Learned:
+
+def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[], None]) -> Learned:
     from dlm_lsp.training.guard import look
     from dlm_lsp.training.loop import learn
     from dlm_lsp.training.session import clamped, pinned_versions
@@ -198,7 +304,8 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock) -> Learned:
     if clamped(plan.session.settings, session.base.context_length):
         log.info("rows are at most %d tokens long, as the base reads no more", session.base.context_length)
     session.begin_run()
-    outcome = learn(session, plan, clock)
+    outcome = learn(session, plan, clock, between)
+    between()
     clock.check()
     scores = look(session, plan, outcome.read, clock)
     clock.phase("write")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dlm_lsp.training.batches import CycleMix, epoch
@@ -37,9 +37,12 @@ class Outcome:
     read: int  # tokens in all rows of all steps, those that are only read included
 
 
-def learn(session: Session, plan: LearnPlan, control: Control) -> Outcome:
-    """Trains the adapter of a prepared session. Raises LearnerError or LearningCancelled."""
-    run = _Run(session, plan, control)
+def learn(session: Session, plan: LearnPlan, control: Control, between: Callable[[], None] = lambda: None) -> Outcome:
+    """Trains the adapter of a prepared session. Raises LearnerError or LearningCancelled.
+
+    `between` is called before each step, and between other pieces of work; it leaves the session as it finds it.
+    """
+    run = _Run(session, plan, control, between)
     end = _cycle(run) if plan.kind == "cycle" else _full(run)
     return run.outcome(end)
 
@@ -47,10 +50,11 @@ def learn(session: Session, plan: LearnPlan, control: Control) -> Outcome:
 class _Run:
     """Counts and judges what the steps of one run do."""
 
-    def __init__(self, session: Session, plan: LearnPlan, control: Control) -> None:
+    def __init__(self, session: Session, plan: LearnPlan, control: Control, between: Callable[[], None]) -> None:
         self.session = session
         self.plan = plan
         self.control = control
+        self._between = between
         self.rows = self._tokenise()
         self.judge = Judge(self.rows)
         self.peak = peak_rate(plan.session.settings, session.base.hidden_size)
@@ -66,9 +70,8 @@ class _Run:
         return not self.judge.pending()
 
     def step(self, rows: Sequence[Row], rate: float, total: int) -> None:
-        """One optimizer step, told to the control; before it, a stop is honoured."""
-        if self.control.stop_requested():
-            raise LearningCancelled
+        """One optimizer step, told to the control; before it, questions are answered and a stop is honoured."""
+        self._pause()
         done = self.session.step(rows, rate)
         self.judge.add(done.measured)
         self._held.update({row.identity for row in rows})
@@ -92,11 +95,16 @@ class _Run:
         rows: list[Row] = []
         for number, lesson in enumerate(lessons.values()):
             if number % 64 == 0:
-                if self.control.stop_requested():
-                    raise LearningCancelled
+                self._pause()
                 self.control.phase("tokenise", fraction=number / len(lessons))
             rows += self.session.rows(lesson)
         return tuple(rows)
+
+    def _pause(self) -> None:
+        """Between two pieces of work. Raises LearningCancelled."""
+        self._between()
+        if self.control.stop_requested():
+            raise LearningCancelled
 
 
 def _cycle(run: _Run) -> LearnEnd:

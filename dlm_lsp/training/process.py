@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from dlm_lsp import __version__
 from dlm_lsp.training import wire
@@ -28,13 +28,17 @@ from dlm_lsp.training.protocol import (
     LearnPlan,
     SessionInfo,
     SessionRequest,
+    Spoken,
 )
+from dlm_lsp.training.relay import Relay
 
 log = logging.getLogger(__name__)
 
 # How often the stop flag is looked at while nothing is reported, in seconds: no author feels it, and a look costs
 # some ten microseconds.
 _POLL = 0.05
+
+_ENDS = (wire.Warmed, wire.Outcome, wire.Answered, wire.Cancelled, wire.Failed)
 
 
 def create() -> Learner:
@@ -88,11 +92,14 @@ class ProcessLearner:
                     raise self._misunderstood(str(error)) from error
         raise self._misunderstood("the call ended otherwise")
 
-    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
+    def generate(self, request: GenerateRequest, control: Control) -> Generator[str, None, Spoken]:
         call = wire.Generate(self._next(), request)
         for report in self._call(call, request.session.key, control, self.patience.stop):
             if isinstance(report, wire.Text):
                 yield report.text
+            elif isinstance(report, wire.Answered):
+                return report.spoken
+        raise self._misunderstood("the call ended otherwise")
 
     def committed(self, key: str, version_dir: str) -> None:
         self._tell(wire.Committed(key, version_dir))
@@ -145,7 +152,7 @@ class ProcessLearner:
         over = False
         try:
             for report in self._watched(process, request.call, control, Watch(self.patience, grace)):
-                over = isinstance(report, wire.Warmed | wire.Outcome | wire.Answered | wire.Cancelled | wire.Failed)
+                over = isinstance(report, _ENDS)
                 self._lost = self._lost and not over
                 match report:
                     case wire.Phase():
@@ -165,8 +172,23 @@ class ProcessLearner:
                 process.send(wire.Stop(request.call))
 
     def _watched(self, process: LearnerProcess, call: int, control: Control, watch: Watch) -> Iterator[wire.Report]:
-        """The reports of `call`, for ever. Asks it to stop when `control` says so, and ends a process that hangs."""
+        """The reports of `call`, for ever; hands over the questions that `control` has meanwhile.
+
+        Asks it to stop when `control` says so, and ends a process that hangs.
+        """
+        relay = Relay(process, control, self._next)
+        try:
+            yield from self._heard(process, call, control, watch, relay)
+        except BaseException as error:
+            relay.fails(error)
+            raise
+
+    def _heard(
+        self, process: LearnerProcess, call: int, control: Control, watch: Watch, relay: Relay
+    ) -> Iterator[wire.Report]:
+        """The end of the call comes last, after that of a question which it has crossed."""
         looked = time.monotonic()
+        last: wire.Report | None = None
         while True:
             try:
                 report = process.receive(_POLL)
@@ -180,10 +202,17 @@ class ProcessLearner:
                 process.send(wire.Stop(call))
             if report is not None:
                 watch.hears(report)
+                relay.hears(report)
             if isinstance(report, wire.Hello):
                 self._check(report)
             elif report is not None and not isinstance(report, wire.Beat) and report.call == call:
-                yield report  # the last one is not come back from
+                if isinstance(report, _ENDS):
+                    last = report
+                else:
+                    yield report
+            relay.look(more=last is None)
+            if last is not None and not relay.busy:
+                yield last  # and is not come back
             if watch.overdue:
                 self._end_by_force()
                 raise LearningCancelled(

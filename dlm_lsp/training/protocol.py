@@ -7,7 +7,7 @@ interchangeable behind it: requests and results are plain values, weights travel
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -17,6 +17,7 @@ LearnerMode = Literal["thread", "process"]
 RunKind = Literal["cycle", "full"]
 PhaseName = Literal["import", "load", "download", "tokenise", "train", "write"]
 LearnEnd = Literal["learned", "cap", "epochs"]
+AnswerEnd = Literal["end", "length", "stopped"]
 
 
 class LearnerError(Exception):
@@ -179,8 +180,20 @@ class SessionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said before in a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """A question to the session's adapter. `temperature` 0 is greedy."""
+    """A question to version `session.version_dir` of a document's adapter, or to the bare base when that is None.
+
+    `live`: to the weights as they are in memory, whatever run they belong to. `temperature` 0 is greedy. The shape and
+    the settings of `session` do not matter to a committed version, which has its own shape.
+    """
 
     session: SessionRequest
     prompt: str
@@ -188,6 +201,36 @@ class GenerateRequest:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    earlier: tuple[Turn, ...] = ()
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How an answer ended: at its end, at the number of tokens (or the base's context), or by a stop."""
+
+    end: AnswerEnd
+    prompt_tokens: int
+    tokens: int  # of the answer
+
+
+class Question(Protocol):
+    """A question that comes while a run goes on. Called on the learner's thread; ended by `end` or by `later`, once."""
+
+    @property
+    def request(self) -> GenerateRequest: ...
+
+    def stop_requested(self) -> bool:
+        """Whether nobody waits for more of the answer: polled at least once per token."""
+
+    def piece(self, text: str) -> None:
+        """The next piece of the answer."""
+
+    def end(self, outcome: Spoken | LearnerError) -> None:
+        """The answer is whole, or there will be none."""
+
+    def later(self) -> None:
+        """It can't be answered during this run, or not to its end; it is asked again after it, from its beginning."""
 
 
 class Control(Protocol):
@@ -201,6 +244,12 @@ class Control(Protocol):
 
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         """Optimizer step `step` (from 1) of at most `total` is done. `loss` in nats per trained token."""
+
+    def question(self) -> Question | None:
+        """The next question to answer before the run goes on, if there is one: polled where a stop is.
+
+        Whoever takes it ends it. Answering it changes nothing in what is learned.
+        """
 
 
 class Unwatched:
@@ -218,6 +267,9 @@ class Unwatched:
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         """Nobody is told."""
 
+    def question(self) -> None:
+        """Nobody asks."""
+
 
 class Learner(Protocol):
     """Learns adapters. All methods are called on one thread; none of them writes to a store."""
@@ -231,8 +283,11 @@ class Learner(Protocol):
     def committed(self, key: str, version_dir: str) -> None:
         """The last `learn` of session `key` was committed as `version_dir`; its weights are that version now."""
 
-    def generate(self, request: GenerateRequest, control: Control) -> Iterator[str]:
-        """Yields the answer in pieces of text as they are generated. Raises LearnerError."""
+    def generate(self, request: GenerateRequest, control: Control) -> Generator[str, None, Spoken]:
+        """Yields the answer in pieces of text as they are generated; it ends when another call begins.
+
+        What the session has learned is as before afterwards, to the bit. Raises LearnerError and LearningCancelled.
+        """
 
     def release(self, key: str) -> None:
         """Forgets the session `key` and gives its memory back."""

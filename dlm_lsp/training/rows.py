@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from dlm_lsp.document.model import Lesson
-from dlm_lsp.training.protocol import LearnerError
+from dlm_lsp.training.protocol import LearnerError, Turn
 
 _OVERLAP = 64  # tokens of the text before a window that it may look back on, an eighth of the window at most
 
@@ -76,9 +76,9 @@ class RowMaker:
         """Forgets the rows of all other lessons."""
         self._rows = {key: rows for key, rows in self._rows.items() if key[0] in identities}
 
-    def prompt(self, prompt: str, system_prompt: str | None) -> list[int]:
+    def prompt(self, prompt: str, system_prompt: str | None, earlier: Sequence[Turn] = ()) -> list[int]:
         """The tokens after which the answer to `prompt` begins, as in training. Raises LearnerError."""
-        return self._encode(self._render(prompt, None, system_prompt))
+        return self._encode(self._render(prompt, None, system_prompt, earlier))
 
     def _make(self, lesson: Lesson, system_prompt: str | None, length: int) -> tuple[Row, ...]:
         if lesson.kind == "prose":
@@ -127,7 +127,7 @@ class RowMaker:
         answer = answer[: ends[-1] + 1] if ends else [*answer, self._end_of_text()]
         return self._encode(asked), answer
 
-    def _render(self, prompt: str, answer: str | None, system_prompt: str | None) -> str:
+    def _render(self, prompt: str, answer: str | None, system_prompt: str | None, earlier: Sequence[Turn] = ()) -> str:
         if not self.tokenizer.chat_template:
             raise LearnerError(
                 "The base model has no chat template, so it can't learn or answer questions. Choose an "
@@ -135,15 +135,16 @@ class RowMaker:
                 code="chat-template",
                 key="base_model",
             )
-        said = [{"role": "user", "content": prompt}]
+        said = [{"role": turn.role, "content": turn.text} for turn in earlier]
+        said.append({"role": "user", "content": prompt})
         if answer is not None:
             said.append({"role": "assistant", "content": answer})
         if system_prompt:
             try:
                 return self._template([{"role": "system", "content": system_prompt}, *said])
             except LearnerError:
-                # Templates without a system role refuse it: then it stands before the question.
-                said[0]["content"] = f"{system_prompt}\n\n{prompt}"
+                # Templates without a system role refuse it: then it stands before the first question.
+                said[0]["content"] = f"{system_prompt}\n\n{said[0]['content']}"
         return self._template(said)
 
     def _template(self, said: list[dict[str, str]]) -> str:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from dlm_lsp import __version__
 from dlm_lsp.training import wire
-from dlm_lsp.training.protocol import Learner, LearnerError, LearningCancelled, PhaseName
+from dlm_lsp.training.protocol import GenerateRequest, Learner, LearnerError, LearningCancelled, PhaseName, Spoken
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ Call = wire.Warm | wire.Learn | wire.Generate
 
 # Seconds between two signs of life. Each costs some ten microseconds, and only while a call goes on.
 BEAT = 1.0
+
+# So many calls may pass before it is forgotten that one was to stop: it is over long since.
+_RECENT = 1000
 
 EXIT_ALONE = 0
 EXIT_MISUNDERSTOOD = 3
@@ -71,9 +74,12 @@ def _answer(learner: Learner, request: Call, control: _Control, reports: _Report
                 reports.send(piece)
             return wire.outcome(call, learned)
         case wire.Generate():
-            for text in learner.generate(request.request, control):
-                reports.send(wire.Text(call, text))
-            return wire.Answered(call)
+            pieces = learner.generate(request.request, control)
+            while True:
+                try:
+                    reports.send(wire.Text(call, next(pieces)))
+                except StopIteration as end:
+                    return wire.Answered(call, end.value)
 
 
 class _Requests:
@@ -82,15 +88,27 @@ class _Requests:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._waiting: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
-        self._stopped = 0
+        self._stopped: frozenset[int] = frozenset()
+        self._held: wire.Request | None = None  # was looked at, and is no question
         threading.Thread(target=self._main, name="dlm-requests", daemon=True).start()
 
     def next(self) -> wire.Request:
-        return self._waiting.get()
+        held, self._held = self._held, None
+        return held if held is not None else self._waiting.get()
+
+    def question(self) -> wire.Generate | None:
+        """The next request, if it has come and is a question."""
+        if self._held is None:
+            with contextlib.suppress(queue.Empty):
+                self._held = self._waiting.get_nowait()
+        if not isinstance(self._held, wire.Generate):
+            return None
+        question, self._held = self._held, None
+        return question
 
     def stopped(self, call: int) -> bool:
-        """Whether `call` is to stop. Calls are counted, so a stop of a later one holds for the earlier ones."""
-        return call <= self._stopped
+        """Whether `call` is to stop."""
+        return call in self._stopped
 
     def _main(self) -> None:
         code = EXIT_ALONE
@@ -98,7 +116,8 @@ class _Requests:
             for body in wire.frames(self._fd):
                 request = wire.read_request(body)
                 if isinstance(request, wire.Stop):
-                    self._stopped = max(self._stopped, request.call)
+                    recent = {call for call in self._stopped if call > request.call - _RECENT}
+                    self._stopped = frozenset({*recent, request.call})
                 else:
                     self._waiting.put(request)
         except OSError as error:
@@ -160,3 +179,36 @@ class _Control:
 
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         self._reports.send(wire.Step(self._call, step, total, loss, learning_rate, tokens))
+
+    def question(self) -> _Question | None:
+        asked = self._requests.question()
+        return _Question(asked, self._requests, self._reports) if asked is not None else None
+
+
+class _Question:
+    """A question that came while another call goes on (see `protocol.Question`)."""
+
+    def __init__(self, asked: wire.Generate, requests: _Requests, reports: _Reports) -> None:
+        self._call = asked.call
+        self._request = asked.request
+        self._requests = requests
+        self._reports = reports
+
+    @property
+    def request(self) -> GenerateRequest:
+        return self._request
+
+    def stop_requested(self) -> bool:
+        return self._requests.stopped(self._call)
+
+    def piece(self, text: str) -> None:
+        self._reports.send(wire.Text(self._call, text))
+
+    def end(self, outcome: Spoken | LearnerError) -> None:
+        if isinstance(outcome, Spoken):
+            self._reports.send(wire.Answered(self._call, outcome))
+        else:
+            self._reports.send(wire.Failed(self._call, str(outcome), outcome.code, outcome.key))
+
+    def later(self) -> None:
+        self._reports.send(wire.Later(self._call))

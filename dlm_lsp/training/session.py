@@ -40,7 +40,7 @@ class Session:
         self.global_step = 0
         self.moments_step = 0
         self.epoch = 0.0
-        self._holds: _Stamp | None = None  # the version that the weights are, when they are one
+        self._holds: Stamp | None = None  # the version that the weights are, when they are one
         self._dirty = False  # whether the weights are neither a version's nor a new adapter's
         self._seed = request.settings.seed
         self._limits_of: tuple[int | None, int | None] | None = None
@@ -61,10 +61,14 @@ class Session:
             if not unused:
                 self._make_adapter()
             return
-        stamp = _stamp(request.version_dir)
-        if self._holds != stamp or self._dirty:
+        asked = stamp(request.version_dir)
+        if self._holds != asked or self._dirty:
             self._read(Path(request.version_dir))
-            self._holds, self._dirty = stamp, False
+            self._holds, self._dirty = asked, False
+
+    def holds(self, version_dir: str) -> bool:
+        """Whether the weights in memory are that version's."""
+        return not self._dirty and self._holds == stamp(version_dir)
 
     def begin_run(self) -> None:
         """From here on the weights are those of no version, until `committed`."""
@@ -72,7 +76,7 @@ class Session:
 
     def committed(self, version_dir: str) -> None:
         """The weights in memory were written as this version."""
-        self._holds, self._dirty = _stamp(version_dir), False
+        self._holds, self._dirty = stamp(version_dir), False
 
     def rows(self, lesson: Lesson) -> Sequence[Row]:
         return self.row_maker.rows(lesson, self.request.system_prompt, self.request.settings.sequence_len)
@@ -208,10 +212,10 @@ class Session:
         return choose_threads(self.base.parameters, step)
 
 
-_Stamp = tuple[str, int, int]
+Stamp = tuple[str, int, int]
 
 
-def _stamp(version_dir: str) -> _Stamp:
+def stamp(version_dir: str) -> Stamp:
     """Tells a version from another one that was later written under the same name."""
     try:
         found = (Path(version_dir) / WEIGHTS_FILE).stat()

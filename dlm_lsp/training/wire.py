@@ -25,6 +25,7 @@ from dlm_lsp.training.protocol import (
     PhaseName,
     SessionInfo,
     SessionRequest,
+    Spoken,
 )
 
 # Both ends must speak the same one; to be raised with every change of a message.
@@ -69,6 +70,8 @@ class Learn(_Message):
 
 @dataclass(frozen=True, slots=True)
 class Generate(_Message):
+    """May come while a `Learn` goes on: it is answered at a step boundary, or with `Later`."""
+
     call: int
     request: GenerateRequest
     type: Literal["generate"] = "generate"
@@ -93,7 +96,7 @@ class Release(_Message):
 
 @dataclass(frozen=True, slots=True)
 class Stop(_Message):
-    """Asks `call` (and any before it) to stop at its next step; it is still answered by its end."""
+    """Asks `call`, and no other, to stop at its next step; it is still answered by its end."""
 
     call: int
     type: Literal["stop"] = "stop"
@@ -183,7 +186,16 @@ class Answered(_Message):
     """Ends a `Generate`."""
 
     call: int
+    spoken: Spoken
     type: Literal["answered"] = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Later(_Message):
+    """Ends a `Generate` that came while a `Learn` goes on: it is to be asked again after it."""
+
+    call: int
+    type: Literal["later"] = "later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +218,7 @@ class Failed(_Message):
 
 
 Request = Warm | Learn | Generate | Committed | Release | Stop
-Report = Hello | Beat | Phase | Step | Text | Piece | Warmed | Outcome | Answered | Cancelled | Failed
+Report = Hello | Beat | Phase | Step | Text | Piece | Warmed | Outcome | Answered | Later | Cancelled | Failed
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 _REPORTS: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="type")])

@@ -49,7 +49,7 @@ async def test_killed_in_mid_run_it_is_told_and_the_next_save_is_learned(editors
     assert status["version"] == 2
     assert server.children() == [second]
     assert [section["state"] for section in status["sections"]] == ["learned"] * 2
-    assert answer(path, home, FERRY[0]) == FERRY[1]
-    assert answer(path, home, KEEPER[0]) == KEEPER[1]
+    assert await answer(path, home, FERRY[0]) == FERRY[1]
+    assert await answer(path, home, KEEPER[0]) == KEEPER[1]
     # The libraries and the model are in the learner's process, and nowhere else.
     assert server.memory_info().rss < second.memory_info().rss / 2

@@ -12,11 +12,10 @@ from typing import Any
 import pytest_asyncio
 from lsprotocol import types
 
-from dlm_lsp.document import parse
-from dlm_lsp.runs.ask import ask
+from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import Store
 from dlm_lsp.training.learner import create
-from dlm_lsp.training.protocol import Unwatched
 from tests.server.editor import DLM_ID, Editor, exchange
 
 REAL = ("-m", "dlm_lsp")
@@ -30,15 +29,13 @@ def head(settings: str = "") -> str:
     return f"---\ndlm_id: {DLM_ID}\nbase_model: builtin:tiny\n{settings}---\n"
 
 
-def answer(path: Path, home: Path, question: str) -> str:
+async def answer(path: Path, home: Path, question: str) -> str:
     """What the committed version answers, asked as `dlm-lsp prompt` asks."""
-    learner = create()
-    store = Store(home, DLM_ID)
-    frontmatter = parse(path.read_bytes()).frontmatter
-    assert frontmatter is not None
-    pieces = ask(learner, frontmatter, path, store, question, Unwatched(), max_new_tokens=40)
-    text = "".join(pieces)
-    learner.close()
+    supervisor = Supervisor(learner=create, settings=RunSettings(home=home, warm_on_open=False))
+    supervisor.start(asyncio.get_running_loop())
+    supervisor.looked_at(path)
+    text = await supervisor.ask(path, question, max_new_tokens=40).text()
+    assert await supervisor.shutdown(20)
     return text
 
 
@@ -75,7 +72,7 @@ async def test_a_save_is_learned_and_the_answer_changes(editors: list[Editor], t
     uri = editor.open(path, text)
     editor.save(path, text)
     assert (await editor.idle(uri))["version"] == 1
-    before = answer(path, home, FERRY[0])
+    before = await answer(path, home, FERRY[0])
     assert before != FERRY[1]
 
     text += exchange(*FERRY)
@@ -86,8 +83,8 @@ async def test_a_save_is_learned_and_the_answer_changes(editors: list[Editor], t
     assert "not-learned" not in editor.codes(uri)
     assert "v0002" in await editor.hover(uri, text[: text.index(FERRY[0])].count("\n"))
 
-    assert answer(path, home, FERRY[0]) == FERRY[1]
-    assert answer(path, home, KEEPER[0]) == KEEPER[1]  # and the old is kept
+    assert await answer(path, home, FERRY[0]) == FERRY[1]
+    assert await answer(path, home, KEEPER[0]) == KEEPER[1]  # and the old is kept
 
     shown = editor.shown()
     assert len(shown) == 2
@@ -110,8 +107,8 @@ async def test_a_save_is_learned_and_the_answer_changes(editors: list[Editor], t
     status = await editor.idle(uri)
     assert status["version"] == 3, status
     assert (Store(home, DLM_ID).layout.dlm_lock).exists()
-    assert answer(path, home, FERRY[0]) == FERRY[1]
-    assert answer(path, home, COLOUR[0]) == COLOUR[1]
+    assert await answer(path, home, FERRY[0]) == FERRY[1]
+    assert await answer(path, home, COLOUR[0]) == COLOUR[1]
 
 
 async def test_r13_a_cancelled_run_ends_within_a_second_or_two_steps_and_the_committed_version_stays(
@@ -164,7 +161,7 @@ async def test_r04_killed_in_mid_run_it_loses_nothing_and_the_next_server_trains
     status = await editor.idle(uri)
     assert status["version"] == 1
     assert any("took over the store's lock" in note for note in status["last"]["notes"])
-    assert answer(path, home, KEEPER[0]) == KEEPER[1]
+    assert await answer(path, home, KEEPER[0]) == KEEPER[1]
 
 
 async def test_it_is_gone_soon_after_its_input_ended_in_mid_run(editors: list[Editor], tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ async def test_what_the_server_offers(tmp_path: Path) -> None:
     provider = result.capabilities.execute_command_provider
     assert provider is not None
     names = set(provider.commands)
-    assert names == {f"dlm.{name}" for name in ("fullRetrain", "trainNow", "trainSections", "cancel", "revert", "unlock", "showStatus")}
+    assert names == {
+        f"dlm.{name}"
+        for name in ("fullRetrain", "trainNow", "trainSections", "cancel", "revert", "unlock", "showStatus")
+    }
     assert names.isdisjoint(f"dlm.{name}" for name in TAKEN)
     sync = result.capabilities.text_document_sync
     assert isinstance(sync, types.TextDocumentSyncOptions)

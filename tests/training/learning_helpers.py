@@ -15,6 +15,7 @@ from dlm_lsp.training.protocol import (
     Learned,
     Learner,
     LearnPlan,
+    Question,
     SessionRequest,
     TrainingSettings,
 )
@@ -34,6 +35,7 @@ class Recorder:
         self.stop_after = stop_after
         self.phases: list[str] = []
         self.steps: list[tuple[int, int, float, float, int]] = []
+        self.questions: list[Question] = []
 
     def stop_requested(self) -> bool:
         return self.stop_after is not None and len(self.steps) >= self.stop_after
@@ -43,6 +45,9 @@ class Recorder:
 
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
         self.steps.append((step, total, loss, learning_rate, tokens))
+
+    def question(self) -> Question | None:
+        return self.questions.pop(0) if self.questions else None
 
     @property
     def rates(self) -> list[float]:
