@@ -61,8 +61,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked, and of whom. `version` None: the current one; 0: the bare base; "live": the weights of the run that goes on.
+    """What is asked, and of whom.
 
+    `version` None: the current one; 0: the bare base; "live": the weights of the run that goes on.
     `system` None: the document's own system prompt.
     """
 

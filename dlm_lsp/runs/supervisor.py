@@ -19,7 +19,7 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import count
 from dlm_lsp.runs.warmth import Learners
-from dlm_lsp.store import StoreError, version_name
+from dlm_lsp.store import Known, Store, StoreError, version_name
 from dlm_lsp.training.protocol import RunKind, Turn
 
 
@@ -222,9 +222,9 @@ class Supervisor:
     ) -> Answer:
         """A question to what the document has taught; why there is no answer is raised by the answer itself.
 
-        `version` None: the one that is current when it is answered; "live": the weights of the run that goes on, or the
-        current version if none does. Questions are answered in their order, between two steps of a run; they are no
-        runs, and `wait_for_idle` does not wait for them.
+        `version` None: the one that is current when it is answered; 0: the bare base; "live": the weights of the run
+        that goes on, or the current version if none does. Questions are answered in their order, between two steps of
+        a run; they are no runs, and `wait_for_idle` does not wait for them.
         """
         record = self._records.get(path)
         subject = asking.subject(path, record, self._records) if self.trusted else asking.untrusted()
@@ -242,6 +242,16 @@ class Supervisor:
     def statuses(self) -> list[DocumentStatus]:
         """Those of all documents."""
         return [record.status for record in self._records]
+
+    def store(self, path: Path) -> Store | None:
+        """The store of a known document's id, to be read."""
+        record = self._records.get(path)
+        return self._records.store(record) if record else None
+
+    def known(self, path: Path, identity: str) -> Known | None:
+        """What the current version knows of a lesson, as it was when the store was last looked at."""
+        record = self._records.get(path)
+        return record.view.ledger.lessons.get(identity) if record else None
 
     def document(self, path: Path) -> Document | None:
         """The newest text, saved or not, with everything that is wrong with it."""

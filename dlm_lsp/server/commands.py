@@ -19,6 +19,7 @@ from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server import wording
+from dlm_lsp.server.answers import AnswersView
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
 from dlm_lsp.server.sync import Sync
@@ -45,8 +46,11 @@ class Command(StrEnum):
     REVERT = "dlm.revert"
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
+    SHOW_ANSWERS = "dlm.showAnswers"
 
 
+# Whose message is shown; training shows itself as progress.
+_TOLD = (Command.SHOW_STATUS, Command.SHOW_ANSWERS, Command.UNLOCK, Command.REVERT)
 # What an untrusted workspace may do.
 _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 
@@ -57,12 +61,21 @@ class Commands:
     The argument is a URI, a table `{uri, confirmed, version, sections, quiet}`, or nothing: the document used last.
     """
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, ask: Ask, send: Send) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        documents: Documents,
+        sync: Sync,
+        ask: Ask,
+        send: Send,
+        answers: AnswersView,
+    ) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
         self._ask = ask
         self._send = send
+        self._answers = answers
         self._asking: set[Path] = set()
 
     async def run(self, command: Command, arguments: tuple[Any, ...]) -> Result:
@@ -71,7 +84,7 @@ class Commands:
         given = _table(arguments)
         result = await self._run(command, given)
         # Training shows itself as progress, and an answered question needs no comment.
-        asked = command in (Command.SHOW_STATUS, Command.UNLOCK, Command.REVERT) or not result["ok"]
+        asked = command in _TOLD or not result["ok"]
         if asked and given.get("quiet") is not True and result["message"] != _DECLINED:
             kind = types.MessageType.Info if result["ok"] else types.MessageType.Warning
             self._send(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, result["message"]))
@@ -103,6 +116,8 @@ class Commands:
                 return _said(True, self._supervisor.unlock(path))
             case Command.SHOW_STATUS:
                 return self._status(uri, path)
+            case Command.SHOW_ANSWERS:
+                return await self._answers.told(uri, path, given.get("version"))
 
     async def _full_retrain(self, path: Path, *, confirmed: bool) -> Result:
         loss = None if confirmed else self._supervisor.would_discard(path)

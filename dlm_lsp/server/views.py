@@ -8,8 +8,10 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from dlm_lsp.document.keys import describe_key
+from dlm_lsp.runs.answers import Answers
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server.answers import hover_rows
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.hover import Lookup, hover, plain
@@ -23,10 +25,11 @@ from dlm_lsp.training.bases import base_facts
 class Views:
     """Each answer is about the newest text: what still waits to be parsed is parsed first."""
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync) -> None:
+    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, answers: Answers) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
+        self._answers = answers
         self.features = ClientFeatures()
 
     def hover(self, params: types.HoverParams) -> types.Hover | None:
@@ -37,9 +40,12 @@ class Views:
         folder = status.document.parent if self._supervisor.trusted else None
         lookup = Lookup(key=describe_key, base=lambda reference: base_facts(reference, folder))
         positions = document.seen.positions
-        found = hover(parsed, status, positions.place(params.position), lookup)
+        place = positions.place(params.position)
+        found = hover(parsed, status, place, lookup)
         if found is None:
             return None
+        if (compared := self._answers.glance(status.document, place)) is not None:
+            found = found.with_rows(hover_rows(compared))
         if self.features.markdown_hover:
             content = types.MarkupContent(types.MarkupKind.Markdown, found.markdown)
         else:
