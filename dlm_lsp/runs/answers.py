@@ -148,6 +148,11 @@ class Answers:
             self._begin(key, lambda: self._compare(subject, version, exchange))
         return self._glances.get(key)
 
+    async def settled(self) -> None:
+        """Returns when nothing is being asked for a glance."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     def _may_ask(self) -> bool:
         return self._supervisor.trusted and not self._supervisor.busy
 

@@ -20,9 +20,7 @@ SECOND = FIRST + exchange(*COLOUR)
 @pytest_asyncio.fixture
 async def editor(tmp_path: Path) -> AsyncIterator[Editor]:
     editor = Editor()
-    await editor.begin(
-        tmp_path / "home", server=REAL, settings={"warmOnOpen": False}, environment={"DLM_THREADS": "1"}
-    )
+    await editor.begin(tmp_path / "home", server=REAL, settings={"warmOnOpen": False}, environment={"DLM_THREADS": "1"})
     yield editor
     assert await editor.end() == 0
 

@@ -39,7 +39,16 @@ async def test_what_the_server_offers(tmp_path: Path) -> None:
     names = set(provider.commands)
     assert names == {
         f"dlm.{name}"
-        for name in ("fullRetrain", "trainNow", "trainSections", "cancel", "revert", "unlock", "showStatus")
+        for name in (
+            "fullRetrain",
+            "trainNow",
+            "trainSections",
+            "cancel",
+            "revert",
+            "unlock",
+            "showStatus",
+            "showAnswers",
+        )
     }
     assert names.isdisjoint(f"dlm.{name}" for name in TAKEN)
     sync = result.capabilities.text_document_sync
