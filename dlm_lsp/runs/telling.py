@@ -78,10 +78,11 @@ def section_sentence(section: SectionStatus) -> str:
 
 def forgotten_sentence(forgotten: Forgotten) -> str:
     """Such as `forgotten: was 0.12, is 1.90 since v0014`, in nats per token."""
-    was = f"was {forgotten.was:.2f}, " if forgotten.was is not None else ""
-    now = f"is {forgotten.now:.2f} " if forgotten.now is not None else ""
-    wrong = "" if forgotten.exact is not False else ", not word for word any more"
-    return f"forgotten: {was}{now}since {version_name(forgotten.since)}{wrong}"
+    since, was, now = version_name(forgotten.since), forgotten.was, forgotten.now
+    wrong = "not word for word any more" if forgotten.exact is False else ""
+    if was is not None and now is not None and (now > was or not wrong):
+        return f"forgotten: was {was:.2f}, is {now:.2f} since {since}" + (f", {wrong}" if wrong else "")
+    return f"forgotten: {wrong or 'not known any more'} since {since}"
 
 
 def end_message(learned: Learned, version: int, *, forgotten: int = 0) -> str:

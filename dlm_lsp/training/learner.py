@@ -307,7 +307,10 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[
     outcome = learn(session, plan, clock, between)
     between()
     clock.check()
+    clock.stop()
+    began = time.perf_counter()
     scores = look(session, plan, outcome.read, clock)
+    clock.seconds["guard"] = time.perf_counter() - began
     clock.phase("write")
     info = session.info()
     files = session.files(outcome.rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,11 @@ async def test_before_and_after_of_every_version_can_be_seen_at_any_time(editor:
         "text": "'newest' names no version: give a number such as 3, or \"v0003\".\n",
     }
     assert "v0007 is gone" in (await answers(editor, uri, version=7))["message"]
+
+    command = [sys.executable, *REAL, "answers", str(path), "--home", str(home)]
+    told = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await told.communicate()
+    assert (told.returncode, said.decode()) == (0, found["text"])
 
     # A revert makes the older version the one that is spoken of, and nothing was written by all this asking.
     await editor.command("dlm.revert", {"uri": uri, "quiet": True})
