@@ -175,9 +175,14 @@ class Answers:
         for speaker in dict.fromkeys((facts.before, facts.version, facts.current)):
             # All questions to one version, and then the next: its weights change places once.
             if speaker in facts.made:
-                for each in wanted:
-                    question = each.lesson.prompt
-                    said[speaker, question] = await self._answer(subject, speaker, facts.made[speaker], question)
+                try:
+                    for each in wanted:
+                        question = each.lesson.prompt
+                        said[speaker, question] = await self._answer(subject, speaker, facts.made[speaker], question)
+                except AskRefused as refusal:
+                    # It was pruned meanwhile, or learned on another base: what the others say can be told all the same.
+                    if speaker == facts.version or refusal.code not in ("no-such-version", "other-base"):
+                        raise
         compared = tuple(
             Compared(
                 question=each.lesson.prompt,

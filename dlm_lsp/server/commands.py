@@ -20,6 +20,7 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server import wording
 from dlm_lsp.server.answers import AnswersView
+from dlm_lsp.server.asking import Asker
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
 from dlm_lsp.server.sync import Sync
@@ -47,10 +48,11 @@ class Command(StrEnum):
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
     SHOW_ANSWERS = "dlm.showAnswers"
+    ASK = "dlm.ask"
 
 
 # Whose message is shown; training shows itself as progress.
-_TOLD = (Command.SHOW_STATUS, Command.SHOW_ANSWERS, Command.UNLOCK, Command.REVERT)
+_TOLD = (Command.SHOW_STATUS, Command.SHOW_ANSWERS, Command.UNLOCK, Command.REVERT, Command.ASK)
 # What an untrusted workspace may do.
 _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 
@@ -58,7 +60,8 @@ _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 class Commands:
     """Runs them.
 
-    The argument is a URI, a table `{uri, confirmed, version, sections, quiet}`, or nothing: the document used last.
+    The argument is a URI, a table `{uri, confirmed, version, sections, quiet}` (for `dlm.ask` what `dlm/ask` takes), or
+    nothing: the document used last.
     """
 
     def __init__(
@@ -66,10 +69,12 @@ class Commands:
         supervisor: Supervisor,
         documents: Documents,
         sync: Sync,
+        asker: Asker,
+        answers: AnswersView,
         ask: Ask,
         send: Send,
-        answers: AnswersView,
     ) -> None:
+        self._asker = asker
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
@@ -96,6 +101,8 @@ class Commands:
         uri = given.get("uri") or (self._documents.active.uri if self._documents.active else None)
         if not isinstance(uri, str):
             return _said(False, "No .dlm document is open: open one, or pass its URI.")
+        if command is Command.ASK:
+            return await self._asker.command({**given, "uri": uri})
         path = path_of(uri)
         if path is None:
             return _said(False, f"Only files can be trained, and {uri} is none. Save it as a file first.")
