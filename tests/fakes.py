@@ -25,6 +25,7 @@ from dlm_lsp.training.protocol import (
     LearningCancelled,
     LearnPlan,
     LessonResult,
+    LessonScore,
     SessionInfo,
     SessionRequest,
     Spoken,
@@ -38,6 +39,7 @@ FAIL = "FAIL"  # a LearnerError about `base_model`
 BREAK = "BREAK"  # an exception that nobody foresaw
 QUIT = "QUIT"  # the end of the interpreter, as a library may ask for it
 NOISE = "NOISE"  # writes to standard output in every way that a library may, and reads standard input
+FORGET = "FORGET"  # the adapter loses what it learned before
 UNKNOWN = "I do not know."  # what is answered to a question that was not learned
 STUBBORN = "STUBBORN"  # does not look at the stop flag any more once it has begun to train
 
@@ -170,6 +172,9 @@ class FakeLearner:
             device=DEVICE,
             seed=plan.session.settings.seed,
             torch_version="0",
+            scores=tuple(
+                LessonScore(identity, 5.0 if FORGET in said else 0.1, FORGET not in said) for identity in plan.guarded
+            ),
         )
 
     def committed(self, key: str, version_dir: str) -> None:

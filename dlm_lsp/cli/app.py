@@ -155,6 +155,24 @@ def prompt(
 
 
 @app.command()
+def answers(
+    document: DocumentArgument,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Which version, such as 3 or v0003; default: the current one.")
+    ] = None,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+) -> None:
+    """Say what was answered before and after a version, to the questions that it was the first to learn."""
+    from dlm_lsp.cli.answers import answers as run
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(False)
+    settings = RunSettings(home=home, warm_on_open=False, learner=learner)
+    raise typer.Exit(asyncio.run(run(_existing(document), _version(version, "--version"), settings)))
+
+
+@app.command()
 def revert(
     document: DocumentArgument,
     version: Annotated[

@@ -64,8 +64,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked, and of whom. `version` None: the current one; "live": the weights of the run that goes on.
+    """What is asked, and of whom.
 
+    `version` None: the current one; 0: the bare base; "live": the weights of the run that goes on.
     `system` None: the document's own system prompt.
     """
 
@@ -441,6 +442,8 @@ class _Listening(Unwatched):
 def _version(subject: Subject, speaker: Speaker) -> Version | None:
     """The version that is to speak, None for the bare base. Raises AskRefused and StoreError."""
     store = subject.store
+    if speaker == 0:
+        return None
     if not isinstance(speaker, int):
         version = store.current()
     else:

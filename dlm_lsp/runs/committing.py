@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from dlm_lsp.document import Section
+from dlm_lsp.runs.guard import after_look, remembered
 from dlm_lsp.runs.snapshot import Snapshot
 from dlm_lsp.store import Commit, DlmLock, HardwareTier, Known, Ledger, path_text
 from dlm_lsp.training.protocol import Learned, LessonResult, RunKind
@@ -25,14 +26,15 @@ def commit_of(
     remembered: Collection[str],
     keep: int,
     superseded: Collection[Section] = (),
+    margin: float = 0.0,
 ) -> Commit:
     """What the store has to write. Moments in seconds since the epoch.
 
     `formerly` holds the ids of all sections that some version learned: those that left the document leave the
     replay corpus. `remembered` holds the ids that are in it now. `superseded` are sections of earlier texts that the
-    run took steps on before they left: the adapter knows of them.
+    run took steps on before they left: the adapter knows of them. `margin` is the forgetting guard's, 0 for none.
     """
-    ledger = _ledger(snapshot, before, learned, kind, ended_at, superseded)
+    ledger = _ledger(snapshot, before, learned, kind, ended_at, superseded, margin)
     trained = [section for section in snapshot.sections if _is_trained(section, ledger)]
     present = {section.section_id for section in snapshot.sections}
     return Commit(
@@ -67,6 +69,7 @@ def _ledger(
     kind: RunKind,
     ended_at: float,
     superseded: Collection[Section],
+    margin: float,
 ) -> Ledger:
     """The ledger of the new version (its lessons of this run are numbered by the commit).
 
@@ -75,18 +78,24 @@ def _ledger(
     """
     sections = (*superseded, *snapshot.sections)
     section_of = {lesson.identity: section.section_id for section in sections for lesson in section.lessons}
-    anchor_of = {lesson.identity: lesson.anchor for section in sections for lesson in section.lessons}
+    lesson_of = {lesson.identity: lesson for section in sections for lesson in section.lessons}
     at = datetime.fromtimestamp(ended_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     lessons = dict(before.lessons) if kind == "cycle" else {}
     for identity in section_of.keys() & lessons.keys():  # a blank line gives the section of a known lesson another id
         if lessons[identity].section_id != section_of[identity]:
             lessons[identity] = replace(lessons[identity], section_id=section_of[identity])
+    if not margin:
+        lessons = {identity: remembered(known) for identity, known in lessons.items()}
     for result in learned.lessons:
         if result.times_seen == 0 or result.identity not in section_of:
             continue
         lessons[result.identity] = _known(
-            result, lessons.get(result.identity), anchor_of[result.identity], section_of[result.identity], at
+            result, lessons.get(result.identity), lesson_of[result.identity].anchor, section_of[result.identity], at
         )
+    for score in learned.scores if margin else ():
+        if (known := lessons.get(score.identity)) is not None and score.identity in lesson_of:
+            exchange = lesson_of[score.identity].kind == "exchange"
+            lessons[score.identity] = after_look(known, score, margin, exchange=exchange)
     return Ledger(
         lessons=lessons,
         base_id=learned.base_id,
@@ -99,12 +108,19 @@ def _ledger(
 
 
 def _known(result: LessonResult, before: Known | None, anchor: str, section_id: str, at: str) -> Known:
-    """What is now known of a lesson of this run. A rehearsed one stays what it was, and was seen more often."""
+    """What is now known of a lesson of this run. A rehearsed one stays what it was, and was seen more often.
+
+    If the run ended before the rehearsed one was learned again, a mark of being forgotten stays.
+    """
     if before is not None and before.complete and before.learned:
+        seen = replace(before, section_id=section_id, times_seen=before.times_seen + result.times_seen)
+        if not result.learned and before.forgotten_since is not None:
+            return replace(seen, score=result.loss_after, exact=None, scored_in=0)
         return replace(
-            before,
-            section_id=section_id,
-            times_seen=before.times_seen + result.times_seen,
+            remembered(seen),
+            score=None,
+            exact=None,
+            scored_in=0,
             loss_after=result.loss_after if result.loss_after is not None else before.loss_after,
         )
     return Known(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dlm_lsp.document import Lesson
@@ -12,6 +12,7 @@ from dlm_lsp.runs.telling import count
 from dlm_lsp.store import Known, Ledger, Store
 
 NO_NEW_CONTENT = "no new content, skipping"
+NOT_THERE = "nothing was trained: the sections asked for are not in the saved text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Delta:
     removed: int
     shape_changed: tuple[str, ...] = ()
     config_changed: bool = False
+    named_only: bool = False
 
     def skip_reason(self) -> str | None:
         """Why a save with this delta needs no run, as a sentence; None when it needs one.
@@ -31,6 +33,8 @@ class Delta:
         """
         if self.fresh or self.shape_changed:
             return None
+        if self.named_only:
+            return NOT_THERE
         if not self.known:
             return "nothing to train: the document has no prose and no exchanges"
         if self.config_changed:
@@ -46,27 +50,40 @@ def known_to(store: Store) -> Ledger:
     return store.ledger() or Ledger()
 
 
-def compare(snapshot: Snapshot, ledger: Ledger, *, unfinished: bool = False) -> Delta:
+def compare(
+    snapshot: Snapshot,
+    ledger: Ledger,
+    *,
+    unfinished: bool = False,
+    named: Collection[str] = (),
+    named_only: bool = False,
+) -> Delta:
     """Splits the snapshot's lessons by what the ledger says of them.
 
     A lesson is fresh when some of its tokens were in no committed step. With `unfinished` (the author asked to
-    train now), or beside any fresh lesson, those count too that a cap ended before they were learned.
+    train now), or beside any fresh lesson, those count too that a cap ended before they were learned. So do those
+    of the sections `named` by id, learned before or not; with `named_only` those and no others, and what was never
+    trained is then not rehearsed either.
     """
     entries = ledger.lessons
     lessons = snapshot.lessons
+    asked = {each.identity for section in snapshot.sections if section.section_id in named for each in section.lessons}
     unseen = tuple(lesson for lesson in lessons if not _trained(entries, lesson))
     capped = tuple(lesson for lesson in lessons if _trained(entries, lesson) and not entries[lesson.identity].learned)
-    fresh = (*unseen, *capped) if unseen or unfinished else ()
+    new = (*unseen, *capped) if not named_only and (unseen or unfinished or asked) else ()
+    named_lessons = (lesson for lesson in lessons if lesson.identity in asked)
+    fresh = tuple({lesson.identity: lesson for lesson in (*new, *named_lessons)}.values())
     chosen = {lesson.identity for lesson in fresh}
     present = {lesson.identity for lesson in lessons}
     return Delta(
         fresh=fresh,
-        known=tuple(lesson for lesson in lessons if lesson.identity not in chosen),
+        known=tuple(lesson for lesson in lessons if lesson.identity not in chosen and lesson.identity in entries),
         removed=sum(1 for identity in entries if identity not in present),
         shape_changed=changed_shape_keys(ledger.shape, snapshot.fingerprints.shape)
         if ledger.shape and ledger.shape != snapshot.fingerprints.shape
         else (),
         config_changed=bool(ledger.config) and ledger.config != snapshot.fingerprints.config,
+        named_only=named_only,
     )
 
 

@@ -28,6 +28,7 @@ class Queued(Event):
 
     kind: RunKind
     detail: str = ""  # why it does not begin yet, if there is more to say than that
+    purpose: str = ""  # such as "rehearsing 3 sections", when not all that is new is trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
     run = status.run if status.run is not None and status.run.run == event.run else None
     match event:
         case Queued():
-            queued = RunView(run=event.run, kind=event.kind, state=RunState.QUEUED, detail=event.detail)
+            queued = RunView(event.run, event.kind, RunState.QUEUED, detail=event.detail, purpose=event.purpose)
             return replace(status, run=queued, note="")
         case Waiting():
             lock = LockView(pid=event.pid, host=event.host, since=event.since, detail=event.detail)

@@ -20,6 +20,7 @@ from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.reload import Change, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
+from dlm_lsp.runs.sections import purpose
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import Failure, RunState
 from dlm_lsp.runs.steering import Steering
@@ -74,21 +75,46 @@ class RunQueue:
         await asyncio.sleep(0)  # the worker's last events
         return done
 
-    def add(self, record: Record, kind: RunKind, document: Document, *, unfinished: bool = False) -> None:
-        """Makes `document` the waiting run; a stronger wish that was already waiting (full, unfinished) stays."""
+    def add(
+        self,
+        record: Record,
+        kind: RunKind,
+        document: Document,
+        *,
+        unfinished: bool = False,
+        only: frozenset[str] = frozenset(),
+    ) -> None:
+        """Makes `document` the waiting run: for all that is new, or for the sections `only` (ids).
+
+        What was already waited for stays part of it: a full retrain, unfinished lessons, a save, other sections.
+        """
         waiting = record.pending
+        wish = Pending(0, kind, document, unfinished, named=only, named_only=bool(only))
         if waiting is not None:
-            waiting.document = document
-            waiting.kind = "full" if "full" in (kind, waiting.kind) else "cycle"
-            waiting.unfinished |= unfinished
-            waiting.detail = ""
-            self.records.refresh(record)
+            before = self._purpose(record, waiting)
+            wish.joined(waiting)
+            wish.run, wish.ready = waiting.run, waiting.ready
+            record.pending = wish
+            if before != self._purpose(record, wish) and record.running is None:
+                self._tell_queued(record, wish)
+            else:
+                self.records.refresh(record)
             return
-        record.pending = Pending(next(self._runs), kind, document, unfinished)
+        wish.run = next(self._runs)
+        record.pending = wish
         if record.running is None:
-            self.records.tell(record, events.Queued, run=record.pending.run, kind=kind)
+            self._tell_queued(record, wish)
         else:
             self.records.refresh(record)
+
+    def _tell_queued(self, record: Record, pending: Pending, detail: str = "") -> None:
+        purpose = self._purpose(record, pending)
+        self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail, purpose=purpose)
+
+    def _purpose(self, record: Record, pending: Pending) -> str:
+        if pending.kind == "full" or not pending.named_only:
+            return ""
+        return purpose(pending.document, record.view.ledger, pending.named)
 
     def _quiet(self, record: Record) -> None:
         """The debounce is over: the waiting run may begin, unless the machine is to rest first.
@@ -104,18 +130,19 @@ class RunQueue:
             return
         detail = f"{self.settings.min_interval_seconds:g} s of rest between runs (dlm.minIntervalSeconds)"
         if record.status.run is None or record.status.run.detail != detail:
-            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail)
+            self._tell_queued(record, pending, detail)
         record.debouncer.touch(rest, rest)
 
     def _follows(self, record: Record, running: Running, pending: Pending) -> bool:
         """What a newer text does to the run that goes on; whether it needs a run of its own after that one."""
         steering = running.steering
-        if steering.stop.is_set() or pending.kind == "full" or running.request.store is not record.store:
+        apart = running.request.named_only or pending.named or pending.kind == "full"  # each is a run of its own
+        if steering.stop.is_set() or apart or running.request.store is not record.store:
             return True
-        apart = difference(steering.learns, pending.document, record.path)
-        if apart.change in (Change.CONFIG, Change.SHAPE):
+        differs = difference(steering.learns, pending.document, record.path)
+        if differs.change in (Change.CONFIG, Change.SHAPE):
             steering.withdraw()
-            pending.offered, pending.detail = False, f"restarting with {apart.told}"
+            pending.offered, pending.detail = False, f"restarting with {differs.told}"
             if steering.finish():
                 self.records.tell(record, events.Stopping, run=running.request.run, detail=pending.detail)
             return True
@@ -124,7 +151,7 @@ class RunQueue:
         if pending.ready:
             pending.ready = False
             self._ready.remove(record)
-        if apart.change is Change.NONE and steering.settled and not pending.unfinished:
+        if differs.change is Change.NONE and steering.settled and not pending.unfinished:
             steering.withdraw()
             self._not_needed(record)
         else:
@@ -187,6 +214,9 @@ class RunQueue:
             unfinished=pending.unfinished or bool(pending.detail),
             on_shape_change=self.settings.on_shape_change,
             retrain_on_config=self.settings.retrain_on_config,
+            named=pending.named,
+            named_only=pending.named_only,
+            margin=self.settings.forgetting_margin,
             lost=record.view.lost,
         )
         self._active = record
@@ -248,13 +278,19 @@ class RunQueue:
             self._became_idle(record)
             return
         newer = record.pending
-        record.pending = Pending(request.run, request.kind, request.document, request.unfinished)
+        record.pending = Pending(
+            request.run,
+            request.kind,
+            request.document,
+            request.unfinished,
+            named=request.named,
+            named_only=request.named_only,
+        )
         if newer is not None:
             if newer.ready:
                 self._ready.remove(record)
             record.pending.document = newer.document
-            record.pending.unfinished |= newer.unfinished
-            record.pending.kind = "full" if "full" in (newer.kind, request.kind) else "cycle"
+            record.pending.joined(newer)
         lock = record.status.lock
         if lock is None or (lock.pid, lock.since, lock.detail) != (event.pid, event.since, event.detail):
             self.records.change(record, event)
@@ -268,7 +304,7 @@ class RunQueue:
             self.warmth.used(record.path, request.store.dlm_id)
             record.rest_until = self._clock.monotonic() + self.settings.min_interval_seconds
         if (pending := record.pending) is not None:
-            self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=pending.detail)
+            self._tell_queued(record, pending, pending.detail)
             if pending.offered:  # the run ended before it could take it in
                 pending.offered = False
                 self._quiet(record)

@@ -39,7 +39,8 @@ class Pending:
 
     `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over. `offered`: the run that goes
     on may take the text in, and then this one is not needed any more. `detail`: what it restarts with, to finish what
-    the run before had to leave.
+    the run before had to leave. `named`: ids of sections that are trained whether they were learned or not;
+    `named_only`: nobody asked for more than these.
     """
 
     run: int
@@ -49,6 +50,15 @@ class Pending:
     ready: bool = False
     offered: bool = False
     detail: str = ""
+    named: frozenset[str] = frozenset()
+    named_only: bool = False
+
+    def joined(self, other: Pending) -> None:
+        """Takes in an older wish: of both, what was asked for stays; the text is this one's."""
+        self.kind = "full" if "full" in (self.kind, other.kind) else "cycle"
+        self.unfinished |= other.unfinished
+        self.named |= other.named
+        self.named_only &= other.named_only
 
 
 @dataclass(slots=True)
@@ -193,8 +203,8 @@ class Records:
     def refresh(self, record: Record, event: events.Event | None = None) -> None:
         """Recomputes what follows from the newest text, the store and the runs, and tells everybody."""
         running, pending, ledger = record.running, record.pending, record.view.ledger
-        going_on = views.RunOf(running.request.kind, running.request.document) if running else None
-        waiting = views.RunOf(pending.kind, pending.document) if pending else None
+        going_on = _run_of(running.request) if running else None
+        waiting = _run_of(pending) if pending else None
         record.learning, record.queued = views.wanted(going_on, ledger), views.wanted(waiting, ledger)
         status = views.with_facts(
             record.status,
@@ -241,3 +251,7 @@ class Records:
                 listener(event, record.status)
             except Exception:
                 log.exception("a listener failed on %s", type(event).__name__)
+
+
+def _run_of(run: Pending | RunRequest) -> views.RunOf:
+    return views.RunOf(run.kind, run.document, run.named, run.named_only)

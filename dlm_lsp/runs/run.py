@@ -16,6 +16,7 @@ from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
+from dlm_lsp.runs.guard import guarded
 from dlm_lsp.runs.settings import OnShapeChange
 from dlm_lsp.runs.snapshot import Snapshot, take
 from dlm_lsp.runs.steering import Steering
@@ -45,6 +46,8 @@ Emit = Callable[[events.Event], None]
 class RunRequest:
     """What the supervisor hands to the worker. `unfinished`: continue lessons that a cap ended, too.
 
+    `named`: ids of sections that are trained, learned before or not; with `named_only` nothing else is.
+    `margin`: from what loss on the forgetting guard speaks, in nats per token; 0 for no guard.
     `lost`: the version that this store held when it was last seen, if it holds none any more.
     """
 
@@ -58,6 +61,9 @@ class RunRequest:
     unfinished: bool = False
     on_shape_change: OnShapeChange = "ask"
     retrain_on_config: bool = False
+    named: frozenset[str] = frozenset()
+    named_only: bool = False
+    margin: float = 0.0
     lost: int | None = None
 
 
@@ -193,7 +199,7 @@ def _execute(
         reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:
             with _noted_ends(request, clock, delta):
-                plan = _plan(request, snapshot, delta)
+                plan = _plan(request, snapshot, delta, ledger)
                 learned, version = _learn_and_commit(request, snapshot, ledger, plan, held, learner, control, clock)
     # The end is told when the store is free again, so that whoever hears it can take the store.
     if reason is not None:
@@ -205,7 +211,7 @@ def _execute(
         version=version.number,
         learned=learned,
         seconds=clock.monotonic() - began,
-        message=end_message(learned, version.number),
+        message=end_message(learned, version.number, forgotten=_forgotten(request.store, snapshot, version)),
         notes=(*notes, *version.notes),
     )
 
@@ -219,7 +225,7 @@ def _reshaped(request: RunRequest, delta: Delta) -> RunRequest:
 
 def _refuse_lost(request: RunRequest) -> None:
     """A store that is gone is no reason to learn all anew unasked: where it was, nothing is written. StoreError."""
-    asked = request.kind == "full" or request.unfinished
+    asked = request.kind == "full" or (request.unfinished and not request.named_only)
     if request.lost is not None and not asked and not request.store.exists():
         raise StoreError(
             f"the store {request.store.root} is gone; it held {version_name(request.lost)}. "
@@ -262,7 +268,7 @@ def _noted_ends(request: RunRequest, clock: Clock, delta: Delta) -> Iterator[Non
 def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:
     """What the current version knows, and what of the snapshot it does not."""
     ledger = known_to(request.store)
-    delta = compare(snapshot, ledger, unfinished=request.unfinished)
+    delta = compare(snapshot, ledger, unfinished=request.unfinished, named=request.named, named_only=request.named_only)
     if request.retrain_on_config and delta.config_changed and not delta.fresh:
         delta = replace(delta, fresh=snapshot.lessons, known=())
     return ledger, delta
@@ -304,13 +310,14 @@ def _learn_and_commit(
             remembered=request.store.replay().ids(),
             keep=request.keep_versions,
             superseded=texts.superseded,
+            margin=request.margin,
         ),
     )
     instance.committed(plan.session.key, str(version.path))
     return learned, version
 
 
-def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:
+def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta, ledger: Ledger) -> LearnPlan:
     full = request.kind == "full"
     current = request.store.current()
     if not full and current is not None and delta.shape_changed:
@@ -327,6 +334,7 @@ def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:
         fresh=snapshot.lessons if full else delta.fresh,
         known=() if full else delta.known,
         max_steps=None if full else request.max_steps,
+        guarded=guarded(delta.known, ledger.lessons) if request.margin and not full else (),
     )
 
 
@@ -334,8 +342,10 @@ def _replanned(request: RunRequest, snapshot: Snapshot, ledger: Ledger, plan: Le
     """`plan` for a newer text of the document, of which only sections differ."""
     if request.kind == "full":
         return replace(plan, fresh=snapshot.lessons)
-    delta = compare(snapshot, ledger, unfinished=request.unfinished)
-    return replace(plan, fresh=delta.fresh, known=delta.known)
+    delta = compare(snapshot, ledger, unfinished=request.unfinished, named=request.named)
+    still = {lesson.identity for lesson in delta.known}
+    guarded = tuple(identity for identity in plan.guarded if identity in still)
+    return replace(plan, fresh=delta.fresh, known=delta.known, guarded=guarded)
 
 
 def session_request(
@@ -364,6 +374,14 @@ def _recorded_revision(frontmatter: Frontmatter, path: Path, store: Store) -> st
         return None
     run = manifest.run_of(current.number)
     return run.base_model_revision if run else None
+
+
+def _forgotten(store: Store, snapshot: Snapshot, version: Version) -> int:
+    """How many lessons of the document the new version has forgotten that the one before still knew."""
+    record = store.record(version.number)
+    lessons = record.ledger.lessons if record is not None else {}
+    found = (lessons.get(lesson.identity) for lesson in snapshot.lessons)
+    return sum(1 for known in found if known is not None and known.forgotten_since == version.number)
 
 
 def _current_version(store: Store) -> int | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dlm_lsp.document import Document, Section
+from dlm_lsp.document import Document, Range, Section
 from dlm_lsp.document.model import Lesson
-from dlm_lsp.runs.status import Failure, LessonStatus, SectionState, SectionStatus
-from dlm_lsp.store import Ledger
+from dlm_lsp.runs.status import Failure, Forgotten, LessonStatus, SectionState, SectionStatus
+from dlm_lsp.runs.telling import count
+from dlm_lsp.store import Known, Ledger
 
 _NOT_TRAINED = {
     "preference": "Preference sections are not trained on save: they need a preference objective (DPO or ORPO).",
@@ -23,11 +24,24 @@ def section_statuses(
     queued: Collection[str] = (),
     learning: Collection[str] = (),
     failure: Failure | None = None,
+    versions: Collection[int] = (),
 ) -> tuple[SectionStatus, ...]:
-    """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on."""
+    """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on.
+
+    `versions` are those on disk.
+    """
     anchors = {entry.anchor for entry in ledger.lessons.values()}
     waiting, going_on = frozenset(queued), frozenset(learning)
-    return tuple(_status(section, ledger, anchors, waiting, going_on, failure) for section in document.sections)
+    return tuple(
+        _status(section, ledger, anchors, waiting, going_on, failure, versions) for section in document.sections
+    )
+
+
+def purpose(document: Document, ledger: Ledger, named: Collection[str]) -> str:
+    """What a run does that trains only the sections `named`: rehearses them, if all of them were learned before."""
+    lessons = [each for section in document.sections if section.section_id in named for each in section.lessons]
+    known = all(each.identity in ledger.lessons and ledger.lessons[each.identity].learned for each in lessons)
+    return f"{'rehearsing' if known else 'training'} {count(len(named), 'section')}"
 
 
 def lesson_status(
@@ -77,6 +91,7 @@ def _status(
     queued: frozenset[str],
     learning: frozenset[str],
     failure: Failure | None,
+    versions: Collection[int],
 ) -> SectionStatus:
     state, reason = SectionState.EMPTY, ""
     identities = [lesson.identity for lesson in section.lessons]
@@ -117,6 +132,7 @@ def _status(
         learned_at=max((entry.learned_at for entry in entries if entry.learned_at), default=None),
         lessons=len(identities),
         lessons_learned=learned,
+        forgotten=_forgotten(section, ledger, versions),
     )
 
 
@@ -124,6 +140,23 @@ def _failed(identities: Collection[str], ledger: Ledger, failure: Failure) -> bo
     """Whether the failed run was to learn some of these that are still not learned."""
     missed = failure.lessons.intersection(identities)
     return any(each not in ledger.lessons or not ledger.lessons[each].learned for each in missed)
+
+
+def _forgotten(section: Section, ledger: Ledger, versions: Collection[int]) -> tuple[Forgotten, ...]:
+    places = [each.range for each in section.exchanges] or [section.range]
+    entries = [
+        (ledger.lessons.get(lesson.identity), place) for lesson, place in zip(section.lessons, places, strict=False)
+    ]
+    return tuple(
+        _of(known, known.forgotten_since, place, versions)
+        for known, place in entries
+        if known is not None and known.forgotten_since is not None
+    )
+
+
+def _of(known: Known, since: int, place: Range, versions: Collection[int]) -> Forgotten:
+    sound = known.sound_in if known.sound_in in versions else None
+    return Forgotten(place, known.loss_after, known.score, known.exact, since, sound)
 
 
 def _partly(section: Section, incomplete: int, unlearned: int) -> str:

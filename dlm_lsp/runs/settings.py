@@ -29,6 +29,7 @@ class RunSettings:
     keep_warm_minutes: float = 30.0
     keep_versions: int = 10
     warm_on_open: bool = True
+    forgetting_margin: float = 0.3  # nats per token
     learner: LearnerMode = "thread"
     on_shape_change: OnShapeChange = "ask"
     retrain_on_config: bool = False

@@ -41,6 +41,22 @@ class SectionState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """One exchange (or text) that later runs made worse. Losses in nats per token: `was` when it was learned.
+
+    `since`: the version that was first seen to have forgotten it; `revert_to`: the last one that was seen to know
+    it, while it is there. `exact`: whether the answer is still word for word, None where that was not looked at.
+    """
+
+    range: Range
+    was: float | None
+    now: float | None
+    exact: bool | None
+    since: int
+    revert_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SectionStatus:
     """The truth about one section. Losses in nats per token; `version` is the one that last trained it."""
 
@@ -56,6 +72,7 @@ class SectionStatus:
     learned_at: str | None = None  # ISO 8601, UTC
     lessons: int = 0  # exchanges, or 1 for a text
     lessons_learned: int = 0
+    forgotten: tuple[Forgotten, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +133,7 @@ class RunView:
     started_at: float | None = None
     seconds_left: float | None = None
     fresh: int = 0
+    purpose: str = ""  # such as "rehearsing 3 sections", when not all that is new is trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +193,11 @@ class DocumentStatus:
     @property
     def state(self) -> RunState:
         return self.run.state if self.run else RunState.IDLE
+
+    @property
+    def forgotten(self) -> tuple[SectionStatus, ...]:
+        """Sections of which something was forgotten."""
+        return tuple(section for section in self.sections if section.forgotten)
 
     @property
     def pending(self) -> tuple[SectionStatus, ...]:

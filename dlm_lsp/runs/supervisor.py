@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from dlm_lsp.runs.records import Listener, Record
 from dlm_lsp.runs.reverting import revert
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.telling import count
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.runs.warmth import Learners
-from dlm_lsp.store import StoreError, version_name
+from dlm_lsp.store import Known, Store, StoreError, version_name
 from dlm_lsp.training.protocol import RunKind, Turn
 
 
@@ -146,6 +147,13 @@ class Supervisor:
         """A cycle over the saved text at once, whatever the settings say; a sentence that says what happens."""
         return self._command(path, "cycle")
 
+    def train_sections(self, path: Path, sections: Collection[str]) -> str:
+        """A cycle over just these sections (ids) of the saved text, learned before or not; says what happens.
+
+        What a save that waits already has asked for is trained with them. Raises ValueError: why not.
+        """
+        return self._command(path, "cycle", only=frozenset(sections))
+
     def full_retrain(self, path: Path) -> str:
         """A run from the base's weights over the whole saved text; a sentence that says what happens."""
         return self._command(path, "full")
@@ -218,9 +226,9 @@ class Supervisor:
     ) -> Answer:
         """A question to what the document has taught; why there is no answer is raised by the answer itself.
 
-        `version` None: the one that is current when it is answered; "live": the weights of the run that goes on, or the
-        current version if none does. Questions are answered in their order, between two steps of a run; they are no
-        runs, and `wait_for_idle` does not wait for them.
+        `version` None: the one that is current when it is answered; 0: the bare base; "live": the weights of the run
+        that goes on, or the current version if none does. Questions are answered in their order, between two steps of
+        a run; they are no runs, and `wait_for_idle` does not wait for them.
         """
         record = self._records.get(path)
         subject = asking.subject(path, record, self._records) if self.trusted else asking.untrusted()
@@ -238,6 +246,16 @@ class Supervisor:
     def statuses(self) -> list[DocumentStatus]:
         """Those of all documents."""
         return [record.status for record in self._records]
+
+    def store(self, path: Path) -> Store | None:
+        """The store of a known document's id, to be read."""
+        record = self._records.get(path)
+        return self._records.store(record) if record else None
+
+    def known(self, path: Path, identity: str) -> Known | None:
+        """What the current version knows of a lesson, as it was when the store was last looked at."""
+        record = self._records.get(path)
+        return record.view.ledger.lessons.get(identity) if record else None
 
     def document(self, path: Path) -> Document | None:
         """The newest text, saved or not, with everything that is wrong with it."""
@@ -307,7 +325,8 @@ class Supervisor:
         self._records.refresh(record)
         return record
 
-    def _command(self, path: Path, kind: RunKind) -> str:
+    def _command(self, path: Path, kind: RunKind, only: frozenset[str] | None = None) -> str:
+        """`only`: the ids of the sections that are asked for; None for all that is new."""
         if not self.trusted:
             return NOT_TRUSTED
         record = self._records.of(path, open=False)
@@ -320,9 +339,15 @@ class Supervisor:
             self._records.refresh(record)
             self._records.tidy(record)
             return f"{path.name} has errors; nothing was trained"
-        self._queue.add(record, kind, document, unfinished=True)
+        if only is not None and (refusal := _refusal(document, only)):
+            self._records.refresh(record)
+            self._records.tidy(record)
+            raise ValueError(refusal)
+        self._queue.add(record, kind, document, unfinished=True, only=only or frozenset())
         record.debouncer.cancel()
         self._queue.make_ready(record)
+        if only is not None:
+            return f"{count(len(only), 'section')} queued for training"
         return "full retrain is queued" if kind == "full" else "training is queued"
 
 
@@ -330,3 +355,15 @@ def _sections(truth: Truth, *, removed: bool) -> frozenset[str]:
     """The sections in which the removed lessons were learned last."""
     lessons = truth.view.ledger.lessons
     return frozenset(lessons[identity].section_id for identity in truth.left) if removed else frozenset()
+
+
+def _refusal(document: Document, only: frozenset[str]) -> str:
+    """Why the sections `only` can't be trained, as a sentence; empty when they can.
+
+    What comes from sourced files is known to the run alone.
+    """
+    assert document.frontmatter is not None, "a document without errors has a frontmatter"
+    there = {section.section_id for section in document.sections if section.lessons}
+    if only & there or (only and document.frontmatter.training.sources):
+        return ""
+    return "the saved text has none of these sections with anything to train; save first, if they changed"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dlm_lsp.runs.status import DocumentStatus, RunState, RunView, SectionState, SectionStatus
+from dlm_lsp.runs.status import DocumentStatus, Forgotten, RunState, RunView, SectionState, SectionStatus
 from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import Learned
+
+_TOLD = 3  # of a section's forgotten exchanges, in one line
 
 _STATES = {
     RunState.QUEUED: "queued",
@@ -18,7 +20,11 @@ _STATES = {
 
 
 def progress_message(run: RunView) -> str:
-    """Such as `step 34/100 · loss 0.81 · 12 s left`, or the phase by name."""
+    """Such as `step 34/100 · loss 0.81 · 12 s left`, or the phase by name; before it, what is trained if not all."""
+    return f"{run.purpose} · {_going_on(run)}" if run.purpose else _going_on(run)
+
+
+def _going_on(run: RunView) -> str:
     if run.state is RunState.TRAINING and run.total is not None and run.loss is not None:
         left = f" · {_duration(run.seconds_left)} left" if run.seconds_left is not None and run.step > 1 else ""
         news = f" · {run.detail}" if run.detail else ""
@@ -41,6 +47,8 @@ def headline(status: DocumentStatus) -> str:
     if waiting := len(status.pending):
         since = f" since {version}" if version else ""
         return f"{count(waiting, 'section')} not learned{since}"
+    if forgotten := len(status.forgotten):
+        return f"learned ({version}); {count(forgotten, 'section')} forgotten"
     return f"learned ({version})" if version else "nothing learned yet"
 
 
@@ -64,12 +72,27 @@ def section_sentence(section: SectionStatus) -> str:
                 SectionState.FAILED: "not learned: the last run failed",
             }.get(section.state, "not trained on save")
         )
+    if section.forgotten:
+        facts.append("; ".join(forgotten_sentence(each) for each in section.forgotten[:_TOLD]))
     text = " · ".join(facts)
     return f"{text}. {section.reason}" if section.reason else text
 
 
-def end_message(learned: Learned, version: int) -> str:
+def forgotten_sentence(forgotten: Forgotten) -> str:
+    """Such as `forgotten: was 0.12, is 1.90 since v0014`, in nats per token."""
+    since, was, now = version_name(forgotten.since), forgotten.was, forgotten.now
+    wrong = "not word for word any more" if forgotten.exact is False else ""
+    if was is not None and now is not None and (now > was or not wrong):
+        return f"forgotten: was {was:.2f}, is {now:.2f} since {since}" + (f", {wrong}" if wrong else "")
+    return f"forgotten: {wrong or 'not known any more'} since {since}"
+
+
+def end_message(learned: Learned, version: int, *, forgotten: int = 0) -> str:
     """How a run ended that committed `version`, such as `learned in 31 steps (v0004)`."""
+    return _end(learned, version) + (f"; {count(forgotten, 'lesson')} forgotten by it" if forgotten else "")
+
+
+def _end(learned: Learned, version: int) -> str:
     steps, name = count(learned.steps, "step"), version_name(version)
     if learned.end == "learned":
         return f"learned in {steps} ({name})"

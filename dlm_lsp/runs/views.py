@@ -33,6 +33,7 @@ class StoreView:
     failure: Failure | None = None
     anchors: frozenset[str] = frozenset()
     learned_from: str | None = None  # the path that the last run's document had
+    versions: frozenset[int] = frozenset()  # on disk
 
 
 def look(store: Store | None) -> StoreView:
@@ -45,6 +46,7 @@ def look(store: Store | None) -> StoreView:
         view = replace(view, version=current.number if current else None)
         ledger = known_to(store)
         view = replace(view, ledger=ledger, anchors=frozenset(each.anchor for each in ledger.lessons.values()))
+        view = replace(view, versions=frozenset(each.number for each in store.versions()))
         if (failed := store.failed()) is not None:
             view = replace(view, failure=Failure(failed.lessons, failed_sentence(failed.at, failed.code), failed.at))
         manifest = store.manifest()
@@ -64,6 +66,8 @@ class RunOf:
 
     kind: RunKind
     document: Document
+    named: frozenset[str] = frozenset()
+    named_only: bool = False
 
 
 def with_facts(
@@ -97,6 +101,7 @@ def with_facts(
             queued=queued,
             learning=learning,
             failure=failure,
+            versions=store.versions,
         )
         if document
         else (),
@@ -127,7 +132,11 @@ def wanted(run: RunOf | None, ledger: Ledger) -> frozenset[str]:
     """The lessons that a run is for."""
     if run is None:
         return frozenset()
-    lessons = [lesson.identity for section in run.document.sections for lesson in section.lessons]
+    sections = run.document.sections
+    lessons = frozenset(lesson.identity for section in sections for lesson in section.lessons)
     if run.kind == "full":
-        return frozenset(lessons)
-    return frozenset(each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned)
+        return lessons
+    named = frozenset(lesson.identity for each in sections if each.section_id in run.named for lesson in each.lessons)
+    if run.named_only:
+        return named
+    return named | {each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned}

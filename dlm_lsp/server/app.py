@@ -12,10 +12,12 @@ from lsprotocol import types
 from pygls.protocol import default_converter
 
 from dlm_lsp import __version__
+from dlm_lsp.runs.answers import Answers
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.warmth import Learners
+from dlm_lsp.server.answers import ANSWERS, AnswersView
 from dlm_lsp.server.asking import ASK, Asker
 from dlm_lsp.server.beyond import Beyond
 from dlm_lsp.server.capabilities import ClientFeatures, features_of
@@ -82,10 +84,14 @@ class DlmServer(DlmLanguageServer):
         self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
         self.sync.asked = self.beyond.asked
         self.states = States(self.supervisor, self.documents, self.sync)
-        self.views = Views(self.supervisor, self.documents, self.sync, self.states)
+        answers = Answers(self.supervisor)
+        self.answers = AnswersView(self.supervisor, answers, self.documents, self.sync)
+        self.views = Views(self.supervisor, self.documents, self.sync, self.states, answers)
         self.language = Language(self.supervisor, self.documents, self.sync)
         self.asker = Asker(self.supervisor, self.documents, self.sync, self.outbox)
-        self.commands = Commands(self.supervisor, self.documents, self.sync, self.asker, self.ask, self.outbox.send)
+        self.commands = Commands(
+            self.supervisor, self.documents, self.sync, self.asker, self.answers, self.ask, self.outbox.send
+        )
         self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
@@ -290,6 +296,10 @@ def _register_views(server: DlmServer) -> None:
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:
         return await views.wait_for_idle(params)
+
+    @server.feature(ANSWERS)
+    async def answers(params: Any) -> dict[str, Any]:
+        return await server.answers.request(params)
 
 
 def _register_states(server: DlmServer) -> None:

@@ -19,6 +19,7 @@ from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server import wording
+from dlm_lsp.server.answers import AnswersView
 from dlm_lsp.server.asking import Asker
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
@@ -42,12 +43,16 @@ class Command(StrEnum):
     FULL_RETRAIN = "dlm.fullRetrain"
     TRAIN_NOW = "dlm.trainNow"
     CANCEL = "dlm.cancel"
+    TRAIN_SECTIONS = "dlm.trainSections"
     REVERT = "dlm.revert"
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
+    SHOW_ANSWERS = "dlm.showAnswers"
     ASK = "dlm.ask"
 
 
+# Whose message is shown; training shows itself as progress.
+_TOLD = (Command.SHOW_STATUS, Command.SHOW_ANSWERS, Command.UNLOCK, Command.REVERT, Command.ASK)
 # What an untrusted workspace may do.
 _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 
@@ -55,12 +60,19 @@ _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 class Commands:
     """Runs them.
 
-    The argument is a URI, a table `{uri, confirmed, version, quiet}` (for `dlm.ask` what `dlm/ask` takes), or nothing:
-    the document used last.
+    The argument is a URI, a table `{uri, confirmed, version, sections, quiet}` (for `dlm.ask` what `dlm/ask` takes), or
+    nothing: the document used last.
     """
 
     def __init__(
-        self, supervisor: Supervisor, documents: Documents, sync: Sync, asker: Asker, ask: Ask, send: Send
+        self,
+        supervisor: Supervisor,
+        documents: Documents,
+        sync: Sync,
+        asker: Asker,
+        answers: AnswersView,
+        ask: Ask,
+        send: Send,
     ) -> None:
         self._asker = asker
         self._supervisor = supervisor
@@ -68,6 +80,7 @@ class Commands:
         self._sync = sync
         self._ask = ask
         self._send = send
+        self._answers = answers
         self._asking: set[Path] = set()
 
     async def run(self, command: Command, arguments: tuple[Any, ...]) -> Result:
@@ -76,7 +89,7 @@ class Commands:
         given = _table(arguments)
         result = await self._run(command, given)
         # Training shows itself as progress, and an answered question needs no comment.
-        asked = command in (Command.SHOW_STATUS, Command.UNLOCK, Command.REVERT, Command.ASK) or not result["ok"]
+        asked = command in _TOLD or not result["ok"]
         if asked and given.get("quiet") is not True and result["message"] != _DECLINED:
             kind = types.MessageType.Info if result["ok"] else types.MessageType.Warning
             self._send(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, result["message"]))
@@ -100,6 +113,8 @@ class Commands:
                 return await self._full_retrain(path, confirmed=given.get("confirmed") is True)
             case Command.TRAIN_NOW:
                 return self._trained(path, self._supervisor.train_now(path))
+            case Command.TRAIN_SECTIONS:
+                return self._train_sections(path, given.get("sections"))
             case Command.CANCEL:
                 return _said(True, self._supervisor.cancel(path))
             case Command.REVERT:
@@ -108,6 +123,8 @@ class Commands:
                 return _said(True, self._supervisor.unlock(path))
             case Command.SHOW_STATUS:
                 return self._status(uri, path)
+            case Command.SHOW_ANSWERS:
+                return await self._answers.told(uri, path, given.get("version"))
 
     async def _full_retrain(self, path: Path, *, confirmed: bool) -> Result:
         loss = None if confirmed else self._supervisor.would_discard(path)
@@ -141,6 +158,15 @@ class Commands:
             return _said(True, await self._supervisor.revert(path, version))
         except StoreError as error:
             return _said(False, str(error))
+
+    def _train_sections(self, path: Path, named: Any) -> Result:
+        ids = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
+        if not ids or len(ids) != len(named):
+            return _said(False, "Name the sections to train: `sections` is a list of section ids.")
+        try:
+            return self._trained(path, self._supervisor.train_sections(path, ids))
+        except ValueError as refusal:
+            return _said(False, str(refusal))
 
     def _trained(self, path: Path, message: str) -> Result:
         self._sync.disk.settled(path)

@@ -44,6 +44,10 @@ class Positions:
         """The client's position in the domain's measure."""
         return self._lines.from_units(position.line, position.character, self._encoding)
 
+    def places(self, given: types.Range) -> Range:
+        """The client's range in the domain's measure."""
+        return Range(self.place(given.start), self.place(given.end))
+
     def position(self, place: Position) -> types.Position:
         """A place of the domain as the client counts."""
         return types.Position(place.line, self._lines.to_units(place, self._encoding))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlm_lsp.document import Document, Position, Problem, Range, Severity
 from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState, SectionStatus
-from dlm_lsp.runs.telling import section_sentence
+from dlm_lsp.runs.telling import forgotten_sentence, section_sentence
 from dlm_lsp.server import wording
 
 # The codes of what is said about learning; the document's own problems have theirs (docs/format.md).
@@ -13,6 +13,10 @@ CODES = {
     "partly-learned": (
         Severity.INFORMATION,
         "A run ended (at its step cap or last epoch) before all of a section was learned.",
+    ),
+    "forgotten": (
+        Severity.WARNING,
+        "A later run made the adapter forget what this section taught; its rehearsal or a revert brings it back.",
     ),
     "not-trained": (Severity.INFORMATION, "A section is of a kind that is not trained on save."),
     "no-new-content": (Severity.INFORMATION, "The last save held nothing new: no run was made."),
@@ -38,6 +42,7 @@ def problems(document: Document, status: DocumentStatus, *, marking: bool = True
         found.extend(_of_saves(places, status))
         marks = (_of_section(places, section) for section in status.sections)
         found.extend(mark for mark in marks if mark is not None)
+        found.extend(mark for section in status.sections for mark in _forgotten(places, section))
     return sorted(found, key=lambda problem: problem.range.start)
 
 
@@ -81,6 +86,14 @@ def _of_section(places: _Places, section: SectionStatus) -> Problem | None:
             return _problem("not-trained", wording.sentence(section_sentence(section)), place)
         case _:
             return None
+
+
+def _forgotten(places: _Places, section: SectionStatus) -> list[Problem]:
+    """One for each exchange, at its question."""
+    return [
+        _problem("forgotten", wording.sentence(forgotten_sentence(each)), places.head(each.range))
+        for each in section.forgotten
+    ]
 
 
 def _of_runs(places: _Places, status: DocumentStatus) -> list[Problem]:

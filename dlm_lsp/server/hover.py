@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dlm_lsp.document import Document, Position, Range
@@ -31,6 +31,10 @@ class Hover:
 
     markdown: str
     range: Range
+
+    def with_rows(self, rows: Sequence[str]) -> Hover:
+        """The same with more rows at its end."""
+        return Hover("  \n".join([self.markdown, *rows]), self.range)
 
 
 def hover(told: Told, place: Position, lookup: Lookup) -> Hover | None:

@@ -24,8 +24,19 @@ def status_payload(uri: str, status: DocumentStatus, positions: Positions) -> di
     """Everything that is true of a document's training now (docs/protocol.md)."""
     given = payload(status)
     for section, told in zip(status.sections, given["sections"], strict=True):
-        told["range"] = _range(section.range, positions)
+        told["range"] = range_payload(section.range, positions)
+        for forgotten, plainly in zip(section.forgotten, told["forgotten"], strict=True):
+            plainly["range"] = range_payload(forgotten.range, positions)
     return {"uri": uri, "message": headline(status), "pending": len(status.pending), **given}
+
+
+def range_payload(places: Range, positions: Positions) -> dict[str, Any]:
+    """A range as the client counts it."""
+    start, end = positions.position(places.start), positions.position(places.end)
+    return {
+        "start": {"line": start.line, "character": start.character},
+        "end": {"line": end.line, "character": end.character},
+    }
 
 
 def progress_payload(uri: str, status: DocumentStatus) -> dict[str, Any] | None:

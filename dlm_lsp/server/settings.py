@@ -165,6 +165,16 @@ SETTINGS = (
         maximum=10_000,
     ),
     Setting(
+        "forgettingMargin",
+        _RUN.forgetting_margin,
+        "From what loss on something learned before counts as forgotten, in nats per token above the loss with which "
+        "it was learned; an answer that is not word for word any more does so in any case. After each run a part of "
+        "what was learned before is looked at. 0: nothing is. Takes effect with the next run.",
+        "forgetting_margin",
+        minimum=0,
+        maximum=100,
+    ),
+    Setting(
         "learner",
         _RUN.learner,
         "Where learning happens. Takes effect with the next run.",

@@ -8,14 +8,17 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from dlm_lsp.document.keys import describe_key
+from dlm_lsp.runs.answers import Answers
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server.answers import hover_rows
 from dlm_lsp.server.ask_lenses import ask_lenses
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.hover import Lookup, hover, plain
 from dlm_lsp.server.lenses import LensContext, actions, lenses
 from dlm_lsp.server.payloads import status_payload
+from dlm_lsp.server.section_actions import section_actions
 from dlm_lsp.server.states import States
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import base_facts
@@ -24,11 +27,14 @@ from dlm_lsp.training.bases import base_facts
 class Views:
     """Each answer is about the newest text: what still waits to be parsed is parsed first."""
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, states: States) -> None:
+    def __init__(
+        self, supervisor: Supervisor, documents: Documents, sync: Sync, states: States, answers: Answers
+    ) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
         self._states = states
+        self._answers = answers
         self.features = ClientFeatures()
 
     async def hover(self, params: types.HoverParams) -> types.Hover | None:
@@ -44,6 +50,8 @@ class Views:
         found = hover(await self._states.told(truth, removed=in_head), place, lookup)
         if found is None:
             return None
+        if (compared := self._answers.glance(truth.status.document, place)) is not None:
+            found = found.with_rows(hover_rows(compared))
         if self.features.markdown_hover:
             content = types.MarkupContent(types.MarkupKind.Markdown, found.markdown)
         else:
@@ -62,11 +70,15 @@ class Views:
 
     def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         """Actions; for a client that knows commands only, their commands."""
-        _, status = self._newest(params.text_document.uri)
-        if status is None:
+        document, status = self._newest(params.text_document.uri)
+        if document is None or status is None:
             return []
         context = params.context
-        found = actions(params.text_document.uri, status, context.diagnostics, context.only)
+        uri, place = params.text_document.uri, document.seen.positions.places(params.range)
+        found = [
+            *section_actions(uri, status, place, context.diagnostics, context.only),
+            *actions(uri, status, context.diagnostics, context.only),
+        ]
         if self.features.code_action_literals:
             return found
         return [action.command for action in found if action.command is not None]

@@ -87,7 +87,8 @@ def commit(layout: Layout, held: Held, what: Commit) -> Version:
             raise StoreError("an earlier commit is not finished; recover the store first", "store-busy")
         old = manifest.load(layout)
         number = next_number(layout, old.manifest if old else None)
-        record = _record(what, number, old.manifest.next_run_id if old else 1, files)
+        before = versions.current(layout)
+        record = _record(what, number, old.manifest.next_run_id if old else 1, files, before)
         intent = Intent(number, tuple(what.replay_add), tuple(what.replay_remove), what.dlm_lock)
         stage = disk.temporary(layout.version(number))
         try:
@@ -249,7 +250,9 @@ def _checked(what: Commit) -> dict[str, bytes]:
     return files
 
 
-def _record(what: Commit, number: int, run_id: int, files: Mapping[str, bytes]) -> VersionRecord:
+def _record(
+    what: Commit, number: int, run_id: int, files: Mapping[str, bytes], before: Version | None
+) -> VersionRecord:
     loss = what.final_train_loss
     run = RunFacts(
         run_id=run_id,
@@ -264,6 +267,7 @@ def _record(what: Commit, number: int, run_id: int, files: Mapping[str, bytes]) 
         pinned_versions=dict(what.pinned_versions),
         source_path=what.source_path,
         summary_path=f"logs/train-{run_id:06d}-{stamp(what.ended_at)}.summary.json",
+        replaced=before.number if before else None,
     )
     digests = {name: FileDigest.of(data) for name, data in files.items()}
     return VersionRecord(number, run, tuple(what.content_hashes), digests, what.ledger.numbered(number))

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 class Known:
     """What the adapter knows of one lesson. Losses in nats per trained token; `learned_at` is ISO 8601 UTC.
 
-    `version` is the version that last trained it; 0 stands for the one being committed and is filled in then.
+    `version` is the version that last trained it. Versions that are 0 stand for the one being committed and are
+    filled in then. What the forgetting guard saw: `score` and `exact` in version `scored_in`, None if it did not
+    look. A forgotten lesson is so since `forgotten_since`, and was last seen to be known in `sound_in`.
     """
 
     version: int
@@ -22,6 +24,19 @@ class Known:
     learned_at: str
     loss_before: float | None = None
     loss_after: float | None = None
+    score: float | None = None  # nats per trained token, without dropout
+    exact: bool | None = None  # each trained token was the most likely one
+    scored_in: int | None = None
+    forgotten_since: int | None = None
+    sound_in: int | None = None
+
+    def numbered(self, version: int) -> Known:
+        """This with `version` in the places of the version being committed."""
+        if 0 not in (self.version, self.scored_in, self.forgotten_since):
+            return self
+        scored_in = version if self.scored_in == 0 else self.scored_in
+        since = version if self.forgotten_since == 0 else self.forgotten_since
+        return replace(self, version=self.version or version, scored_in=scored_in, forgotten_since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +57,5 @@ class Ledger:
 
     def numbered(self, version: int) -> Ledger:
         """This ledger as that of `version`, with the lessons of this run (version 0) counted to it."""
-        lessons = {
-            identity: known if known.version else replace(known, version=version)
-            for identity, known in self.lessons.items()
-        }
+        lessons = {identity: known.numbered(version) for identity, known in self.lessons.items()}
         return replace(self, lessons=lessons, version=version)

@@ -38,7 +38,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """How a version came to be. Moments in seconds since the epoch; the loss in nats per trained token."""
+    """How a version came to be. Moments in seconds since the epoch; the loss in nats per trained token.
+
+    `replaced`: the version that was current before it; None for the first, and in records of before 0.2.
+    """
 
     run_id: int
     kind: RunKind
@@ -52,6 +55,7 @@ class RunFacts:
     pinned_versions: Mapping[str, str] = field(default_factory=dict)
     source_path: str | None = None
     summary_path: str | None = None
+    replaced: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,6 +304,7 @@ class _Clock:
 
 
 def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[], None]) -> Learned:
+    from dlm_lsp.training.guard import look
     from dlm_lsp.training.loop import learn
     from dlm_lsp.training.session import clamped, pinned_versions
 
@@ -313,6 +314,10 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[
     outcome = learn(session, plan, clock, between)
     between()
     clock.check()
+    clock.stop()
+    began = time.perf_counter()
+    scores = look(session, plan, outcome.read, clock)
+    clock.seconds["guard"] = time.perf_counter() - began
     clock.phase("write")
     info = session.info()
     files = session.files(outcome.rate)
@@ -332,6 +337,7 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[
         pinned_versions=versions,
         phases=clock.seconds,
         torch_version=versions["torch"],
+        scores=scores,
     )
 
 

@@ -35,6 +35,7 @@ class Outcome:
     final_loss: float | None
     rate: float
     lessons: tuple[LessonResult, ...]
+    read: int  # tokens in all rows of all steps, those that are only read included
 
 
 def learn(session: Session, plan: LearnPlan, control: Control, between: Callable[[], None] = lambda: None) -> Outcome:
@@ -61,6 +62,7 @@ class _Run:
         self.peak = peak_rate(plan.session.settings, session.base.hidden_size)
         self.steps = 0
         self._tokens = 0
+        self._read = 0
         self._loss: float | None = None
         self._rate = 0.0
         self._held: Counter[str] = Counter()
@@ -77,6 +79,7 @@ class _Run:
         self._held.update({row.identity for row in rows})
         self.steps += 1
         self._tokens += done.tokens
+        self._read += sum(len(row.tokens) for row in rows)
         self._loss, self._rate = done.loss, rate
         self.control.step(self.steps, total, done.loss, rate, done.tokens)
 
@@ -110,7 +113,7 @@ class _Run:
             for identity, lesson in self._lessons.items()
             if identity in wanted or self._held[identity]
         )
-        return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons)
+        return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons, self._read)
 
     def _tokenise(self, *, told: bool = False) -> tuple[Row, ...]:
         """The rows of the fresh lessons; each lesson once, should it stand in the document twice."""

@@ -107,6 +107,8 @@ class LearnPlan:
     A cycle continues `session.version_dir` (or begins a new adapter when there is none), trains `fresh` mixed
     with rows drawn from `known`, and stops after `max_steps` optimizer steps or when `fresh` is learned.
     A full retrain begins a new adapter from the base and trains `fresh` (the whole document) without cap.
+    `guarded` names lessons of `known` by identity: how well the new weights still know them is measured at the
+    end, in this order, as far as the guard's budget goes.
     """
 
     session: SessionRequest
@@ -114,6 +116,7 @@ class LearnPlan:
     fresh: tuple[Lesson, ...]
     known: tuple[Lesson, ...] = ()
     max_steps: int | None = 100
+    guarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,18 @@ class LessonResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LessonScore:
+    """What the new weights say of a lesson that the run did not have to learn; measured without dropout.
+
+    `loss` in nats per trained token; `exact`: each of its tokens is the most likely one after those before it.
+    """
+
+    identity: str
+    loss: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """The outcome of a run: the files of the new version and what is true of it."""
 
@@ -149,6 +164,7 @@ class Learned:
     pinned_versions: Mapping[str, str] = field(default_factory=dict)
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds per phase
     torch_version: str = ""
+    scores: tuple[LessonScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

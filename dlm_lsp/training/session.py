@@ -12,6 +12,7 @@ from typing import Any
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_weights
 from dlm_lsp.training.device import choose_threads
+from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
 from dlm_lsp.training.protocol import SessionInfo, SessionRequest, TrainingSettings
 from dlm_lsp.training.rows import Row, RowMaker
@@ -104,6 +105,10 @@ class Session:
         self.global_step += 1
         self.moments_step += 1
         return done
+
+    def measure(self, rows: Sequence[Row]) -> list[Measured]:
+        """What the weights say of `rows` now; changes neither them nor what the next step draws."""
+        return self.stepper.measure(rows, self._limits)
 
     def files(self, rate: float) -> dict[str, bytes]:
         """The files of a version that holds the weights as they are now; `rate` is the last step's."""

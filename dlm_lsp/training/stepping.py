@@ -103,6 +103,21 @@ class Stepper:
             if self.device.kind == "cuda":
                 torch.cuda.empty_cache()
 
+    def measure(self, rows: Sequence[Row], limits: Limits) -> list[Measured]:
+        """What the weights say of `rows` as they are: forward passes without gradient and dropout."""
+        import torch
+
+        self.model.eval()
+        measured: list[Measured] = []
+        for batch in micro_batches(rows, limits.rows, limits.tokens):
+            tokens, places, targets, _ = self._tensors(batch, len(rows))
+            with torch.inference_mode(), self.logits_at.places(places):
+                logits = self.model(input_ids=tokens, use_cache=False).logits.float()
+                losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none").cpu()
+                hits = (logits.argmax(-1) == targets).cpu()
+            measured += _measured(batch, losses, hits)
+        return measured
+
     def _try_backward(self, batches: list[list[Row]], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """None when memory ran out; by then no traceback holds the tensors any more."""
         import torch
@@ -174,13 +189,19 @@ class Stepper:
         torch.nn.utils.clip_grad_norm_(self.parameters, _CLIP)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        rows = [row for batch in batches for row in batch]
-        counts = [row.targets for row in rows]
-        measured = tuple(
-            Measured(row, float(loss.mean()), bool(hit.all()))
-            for row, loss, hit in zip(rows, torch.split(losses, counts), torch.split(hits, counts), strict=True)
-        )
-        return StepDone(mean, len(losses), measured)
+        measured = _measured([row for batch in batches for row in batch], losses, hits)
+        return StepDone(mean, len(losses), tuple(measured))
+
+
+def _measured(rows: Sequence[Row], losses: torch.Tensor, hits: torch.Tensor) -> list[Measured]:
+    """Row by row, from loss and correctness of each target token in the order of `rows`."""
+    import torch
+
+    counts = [row.targets for row in rows]
+    return [
+        Measured(row, float(loss.mean()), bool(hit.all()))
+        for row, loss, hit in zip(rows, torch.split(losses, counts), torch.split(hits, counts), strict=True)
+    ]
 
 
 def make_optimizer(parameters: list[torch.nn.Parameter]) -> torch.optim.AdamW:

@@ -38,7 +38,17 @@ async def test_what_the_server_offers(tmp_path: Path) -> None:
     provider = result.capabilities.execute_command_provider
     assert provider is not None
     names = set(provider.commands)
-    ours = ("fullRetrain", "trainNow", "cancel", "revert", "unlock", "showStatus", "ask")
+    ours = (
+        "fullRetrain",
+        "trainNow",
+        "trainSections",
+        "cancel",
+        "revert",
+        "unlock",
+        "showStatus",
+        "showAnswers",
+        "ask",
+    )
     assert names == {f"dlm.{name}" for name in ours} | set(create_server(learner=FakeLearner).interchange.commands)
     assert names.isdisjoint(f"dlm.{name}" for name in TAKEN)
     sync = result.capabilities.text_document_sync

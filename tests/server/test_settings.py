@@ -32,6 +32,7 @@ def test_every_setting_takes_effect() -> None:
         "keepWarmMinutes": 1,
         "warmOnOpen": False,
         "keepVersions": 3,
+        "forgettingMargin": 1,
         "learner": "process",
         "logLevel": "debug",
         "inlayHints": "off",
@@ -49,6 +50,7 @@ def test_every_setting_takes_effect() -> None:
         keep_warm_minutes=1.0,
         warm_on_open=False,
         keep_versions=3,
+        forgetting_margin=1.0,
         learner="process",
     )
     assert (read.log_level, read.inlay_hints, read.code_lens, read.warnings) == ("debug", "off", "sections", ())

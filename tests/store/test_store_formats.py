@@ -190,6 +190,32 @@ def test_no_document_text_outside_the_replay_corpus(store: Store) -> None:
             assert b"text 1" not in path.read_bytes(), path
 
 
+def test_a_record_of_an_earlier_release_is_read_and_says_nothing_of_what_it_did_not_know(store: Store) -> None:
+    run(store, 1)
+    path = store.layout.record(1)
+    record = json.loads(path.read_text())
+    del record["run"]["replaced"]
+    (known,) = record["ledger"]["lessons"].values()
+    for name in ("score", "exact", "scored_in", "forgotten_since", "sound_in"):
+        del known[name]
+    path.write_text(json.dumps(record))
+    ledger = Store(store.root.parent.parent, DLM_ID).ledger()
+    assert ledger is not None
+    (read,) = ledger.lessons.values()
+    assert (read.version, read.learned) == (1, True)
+    assert (read.score, read.exact, read.scored_in, read.forgotten_since, read.sound_in) == (None,) * 5
+
+
+def test_a_version_s_record_names_the_one_that_it_replaced(store: Store) -> None:
+    run(store, 1)
+    run(store, 2)
+    with held(store) as lock:
+        store.revert(lock, 1)
+    run(store, 3)
+    records = [store.record(number) for number in (1, 2, 3)]
+    assert [record.run.replaced for record in records if record] == [None, 1, 1]
+
+
 def test_reading_creates_nothing(home: Path, store: Store) -> None:
     home.mkdir()
     assert not store.exists()

@@ -1,0 +1,38 @@
+"""`dlm-lsp answers`: what was answered before and after a version, to the questions that it was the first to learn."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from dlm_lsp.runs.answers import Answers
+from dlm_lsp.runs.asking import AskRefused
+from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server.answers import markdown
+from dlm_lsp.store import StoreError
+from dlm_lsp.training.choice import LEARNERS
+from dlm_lsp.training.protocol import LearnerError
+
+# How long the token in flight may take at the end, in seconds.
+_STOP_DEADLINE = 10.0
+
+
+async def answers(path: Path, version: int | None, settings: RunSettings) -> int:
+    """Prints the Markdown document to standard output, or why there is none to standard error; an exit code."""
+    supervisor = Supervisor(learner=LEARNERS, settings=settings)
+    supervisor.start(asyncio.get_running_loop())
+    try:
+        supervisor.looked_at(path)
+        found = await Answers(supervisor).of(path, version)
+    except (AskRefused, LearnerError, StoreError) as error:
+        Console(stderr=True).print(escaped(str(error)), markup=False, style="red")
+        return 1
+    finally:
+        await supervisor.shutdown(_STOP_DEADLINE)
+    sys.stdout.write(markdown(path.name, found))
+    return 0

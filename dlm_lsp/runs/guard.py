@@ -1,0 +1,57 @@
+"""The forgetting guard: which lessons are looked at after a run, and which of them count as forgotten. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import chain, islice, zip_longest
+
+from dlm_lsp.document import Lesson
+from dlm_lsp.store import Known
+from dlm_lsp.training.protocol import LessonScore
+
+# More than the learner's budget of tokens ever holds.
+_MOST = 128
+
+
+def guarded(known: Iterable[Lesson], entries: Mapping[str, Known]) -> tuple[str, ...]:
+    """The identities of what was learned before, in the order in which it is to be looked at.
+
+    By turns what was not looked at (or trained) for longest, so that everything comes up within some runs, and
+    what is most at risk: forgotten already (it may have come back), or of the highest loss.
+    """
+    learned = [lesson.identity for lesson in known if lesson.identity in entries and entries[lesson.identity].learned]
+    oldest = sorted(learned, key=lambda identity: (_last_seen(entries[identity]), identity))
+    riskiest = sorted(learned, key=lambda identity: (*_safety(entries[identity]), identity))
+    by_turns = chain.from_iterable(zip_longest(oldest, riskiest))
+    return tuple(islice(dict.fromkeys(identity for identity in by_turns if identity is not None), _MOST))
+
+
+def after_look(entry: Known, score: LessonScore, margin: float, *, exchange: bool) -> Known:
+    """`entry` after a look at it: forgotten, known, or known again.
+
+    Forgotten is what lost more than `margin` (nats per token) since it was learned, and an exchange whose answer
+    is not word for word any more.
+    """
+    looked = replace(entry, score=score.loss, exact=score.exact, scored_in=0)
+    lost = entry.loss_after is not None and score.loss > entry.loss_after + margin
+    if not lost and not (exchange and not score.exact):
+        return remembered(looked)
+    since = 0 if entry.forgotten_since is None else entry.forgotten_since
+    sound = _last_seen(entry) if entry.forgotten_since is None else entry.sound_in
+    return replace(looked, forgotten_since=since, sound_in=sound)
+
+
+def remembered(entry: Known) -> Known:
+    """`entry` as one that is not forgotten."""
+    return replace(entry, forgotten_since=None, sound_in=None)
+
+
+def _last_seen(entry: Known) -> int:
+    """The last version of which it is known how well it knows the lesson."""
+    return max(entry.version, entry.scored_in or 0)
+
+
+def _safety(entry: Known) -> tuple[bool, float]:
+    loss = entry.score if entry.score is not None else entry.loss_after
+    return entry.forgotten_since is None, -(loss or 0.0)
