@@ -66,6 +66,7 @@ async def test_a_section_from_new_to_removed_but_remembered(editor: Editor, tmp_
     editor.save(path, changed)
     assert (await editor.idle(uri))["version"] == 2
     assert (await shown(editor, uri))[1] == "partly"
+    assert "1 learned, 1 partly" in on_the_command_line(path, home)
     await configure(editor)
     await editor.command("dlm.trainNow", {"uri": uri, "quiet": True})
     assert (await editor.idle(uri))["version"] == 3
