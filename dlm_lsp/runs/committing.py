@@ -77,6 +77,10 @@ def _ledger(snapshot: Snapshot, before: Ledger, learned: Learned, kind: RunKind,
         lessons[result.identity] = _known(
             result, lessons.get(result.identity), anchor_of[result.identity], section_of[result.identity], at
         )
+    for result in learned.rehearsed:
+        before_it = lessons.get(result.identity)
+        if before_it is not None and before_it.complete and before_it.learned:
+            lessons[result.identity] = _known(result, before_it, before_it.anchor, before_it.section_id, at)
     return Ledger(
         lessons=lessons,
         base_id=learned.base_id,

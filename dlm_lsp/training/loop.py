@@ -34,6 +34,7 @@ class Outcome:
     final_loss: float | None
     rate: float
     lessons: tuple[LessonResult, ...]
+    rehearsed: tuple[LessonResult, ...] = ()
 
 
 def learn(session: Session, plan: LearnPlan, control: Control) -> Outcome:
@@ -80,7 +81,8 @@ class _Run:
             self.judge.result(lesson, self._held[lesson.identity])
             for lesson in {lesson.identity: lesson for lesson in self.plan.fresh}.values()
         )
-        return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons)
+        rehearsed = self.judge.rehearsed(self._held)
+        return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons, rehearsed)
 
     def _tokenise(self) -> tuple[Row, ...]:
         """The rows of the fresh lessons; each lesson once, should it stand in the document twice."""

@@ -133,7 +133,10 @@ class LessonResult:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The outcome of a run: the files of the new version and what is true of it."""
+    """The outcome of a run: the files of the new version and what is true of it.
+
+    `lessons` are the fresh ones; `rehearsed` tells of known ones that were in a step.
+    """
 
     files: Mapping[str, bytes]
     end: LearnEnd
@@ -148,6 +151,7 @@ class Learned:
     pinned_versions: Mapping[str, str] = field(default_factory=dict)
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds per phase
     torch_version: str = ""
+    rehearsed: tuple[LessonResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
