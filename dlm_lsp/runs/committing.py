@@ -92,6 +92,10 @@ def _ledger(
         lessons[result.identity] = _known(
             result, lessons.get(result.identity), lesson_of[result.identity].anchor, section_of[result.identity], at
         )
+    for result in learned.rehearsed:
+        before_it = lessons.get(result.identity)
+        if before_it is not None and before_it.complete and before_it.learned:
+            lessons[result.identity] = _rehearsed(result, before_it)
     for score in learned.scores if margin else ():
         if (known := lessons.get(score.identity)) is not None and score.identity in lesson_of:
             exchange = lesson_of[score.identity].kind == "exchange"
@@ -105,6 +109,12 @@ def _ledger(
         data=snapshot.fingerprints.data,
         device=learned.device,
     )
+
+
+def _rehearsed(result: LessonResult, before: Known) -> Known:
+    """A known lesson that was in a step beside others. How well it was known stays what it is compared with."""
+    losses = [loss for loss in (before.loss_after, result.loss_after) if loss is not None]
+    return replace(before, times_seen=before.times_seen + result.times_seen, loss_after=min(losses) if losses else None)
 
 
 def _known(result: LessonResult, before: Known | None, anchor: str, section_id: str, at: str) -> Known:

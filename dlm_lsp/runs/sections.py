@@ -96,13 +96,15 @@ def _status(
     state, reason = SectionState.EMPTY, ""
     identities = [lesson.identity for lesson in section.lessons]
     entries = [ledger.lessons[identity] for identity in identities if identity in ledger.lessons]
-    learned = sum(1 for entry in entries if entry.complete and entry.learned)
+    incomplete = unlearned = learned = 0
+    for entry in entries:
+        incomplete += not entry.complete
+        unlearned += not entry.learned
+        learned += entry.complete and entry.learned
     if section.kind in _NOT_TRAINED:
         state, reason = SectionState.UNTRAINED, _NOT_TRAINED[section.kind]
     elif identities:
         unseen = [lesson for lesson in section.lessons if lesson.identity not in ledger.lessons]
-        incomplete = sum(1 for entry in entries if not entry.complete)
-        unlearned = sum(1 for entry in entries if not entry.learned)
         if learning.intersection(identities):
             state = SectionState.LEARNING
         elif queued.intersection(identities):

@@ -35,7 +35,8 @@ def resolved(hint: types.InlayHint, told: Told, line: int, section_id: str) -> t
     """The hint with its story as a tooltip; as it was if the text has become another one."""
     for section, status in told.truth.sections(line, line):
         if status.section_id == section_id:
-            hint.tooltip = types.MarkupContent(types.MarkupKind.Markdown, told_at(told, section, status, line))
+            text, _ = told_at(told, section, status, line)
+            hint.tooltip = types.MarkupContent(types.MarkupKind.Markdown, text)
     return hint
 
 

@@ -45,7 +45,7 @@ def hover(told: Told, place: Position, lookup: Lookup) -> Hover | None:
         return _of_key(document, status, place, lookup) or Hover(document_markdown(told), frontmatter)
     for section, of_section in told.truth.sections(place.line, place.line):
         if place <= section.range.end:
-            return Hover(told_at(told, section, of_section, place.line), section.range)
+            return Hover(*told_at(told, section, of_section, place.line))
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlm_lsp.document import Section
+from dlm_lsp.document import Range, Section
 from dlm_lsp.runs.history import Chapter, story_sentence
 from dlm_lsp.runs.labels import label, lesson_section, removed_sentence, what_next
 from dlm_lsp.runs.memory import Recall
@@ -46,12 +46,12 @@ def exchange_markdown(
     return "  \n".join([*own, around])
 
 
-def told_at(told: Told, section: Section, status: SectionStatus, line: int) -> str:
-    """What there is to tell at a line of a section: its exchange there, if it has several, or itself."""
+def told_at(told: Told, section: Section, status: SectionStatus, line: int) -> tuple[str, Range]:
+    """What there is to tell at a line of a section, and its place: its exchange there, if it has several, or itself."""
     several = len(section.exchanges) > 1
-    for number, _, lesson in told.truth.exchanges(section, line, line) if several else ():
-        return exchange_markdown(lesson, number, status, told.exchange_history(lesson))
-    return section_markdown(status, told.history(section))
+    for number, exchange, lesson in told.truth.exchanges(section, line, line) if several else ():
+        return exchange_markdown(lesson, number, status, told.exchange_history(lesson)), exchange.range
+    return section_markdown(status, told.history(section)), section.range
 
 
 def removed_rows(told: Told) -> list[str]:

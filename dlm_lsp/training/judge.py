@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dlm_lsp.document.model import Lesson
@@ -51,10 +51,11 @@ class _Seen:
 
 @dataclass(slots=True)
 class Judge:
-    """Keeps what was measured of the fresh rows. Rows of other lessons are ignored."""
+    """Keeps what was measured: of the fresh rows, which it judges, and of those that were rehearsed beside them."""
 
     rows: tuple[Row, ...]
     _seen: dict[tuple[str, int], _Seen] = field(init=False)
+    _rehearsed: dict[str, dict[int, _Seen]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._seen = {(row.identity, row.index): _Seen(row.targets, row.kind) for row in self.rows}
@@ -71,8 +72,11 @@ class Judge:
         """Takes in what one optimizer step measured."""
         for measured in step:
             seen = self._seen.get((measured.row.identity, measured.row.index))
-            if seen is not None:
-                seen.add(measured)
+            if seen is None:
+                row = measured.row
+                rows = self._rehearsed.setdefault(row.identity, {})
+                seen = rows.setdefault(row.index, _Seen(row.targets, row.kind))
+            seen.add(measured)
 
     def learned(self, row: Row) -> bool:
         return self._seen[row.identity, row.index].learned
@@ -80,6 +84,12 @@ class Judge:
     def pending(self) -> list[Row]:
         """The rows that are not learned yet."""
         return [row for row in self.rows if not self.learned(row)]
+
+    def rehearsed(self, held: Mapping[str, int]) -> tuple[LessonResult, ...]:
+        """What was measured of known lessons; `held` counts the steps of each. They stay as learned as they were."""
+        return tuple(
+            _rehearsed(identity, tuple(rows.values()), held[identity]) for identity, rows in self._rehearsed.items()
+        )
 
     def result(self, lesson: Lesson, times_seen: int) -> LessonResult:
         """What the run did for `lesson`; `times_seen` counts the steps that held one of its rows."""
@@ -92,6 +102,17 @@ class Judge:
             loss_before=_mean([(each.first_loss, each.targets) for each in seen]),
             loss_after=_mean([(each.last_loss, each.targets) for each in seen]),
         )
+
+
+def _rehearsed(identity: str, seen: Collection[_Seen], times_seen: int) -> LessonResult:
+    return LessonResult(
+        identity=identity,
+        times_seen=times_seen,
+        complete=True,
+        learned=True,
+        loss_before=_mean([(each.first_loss, each.targets) for each in seen]),
+        loss_after=_mean([(each.last_loss, each.targets) for each in seen]),
+    )
 
 
 def _mean(losses: list[tuple[float | None, int]]) -> float | None:

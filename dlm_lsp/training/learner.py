@@ -330,6 +330,7 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[
         tokens=outcome.tokens,
         final_loss=outcome.final_loss,
         lessons=outcome.lessons,
+        rehearsed=outcome.rehearsed,
         base_id=info.base_id,
         base_revision=info.base_revision,
         device=info.device,

@@ -36,6 +36,7 @@ class Outcome:
     rate: float
     lessons: tuple[LessonResult, ...]
     read: int  # tokens in all rows of all steps, those that are only read included
+    rehearsed: tuple[LessonResult, ...] = ()
 
 
 def learn(session: Session, plan: LearnPlan, control: Control, between: Callable[[], None] = lambda: None) -> Outcome:
@@ -113,7 +114,8 @@ class _Run:
             for identity, lesson in self._lessons.items()
             if identity in wanted or self._held[identity]
         )
-        return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons, self._read)
+        rehearsed = self.judge.rehearsed(self._held)
+        return Outcome(end, self.steps, self._tokens, self._loss, self._rate, lessons, self._read, rehearsed)
 
     def _tokenise(self, *, told: bool = False) -> tuple[Row, ...]:
         """The rows of the fresh lessons; each lesson once, should it stand in the document twice."""

@@ -149,7 +149,10 @@ class LessonScore:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The outcome of a run: the files of the new version and what is true of it."""
+    """The outcome of a run: the files of the new version and what is true of it.
+
+    `lessons` are the fresh ones; `rehearsed` tells of known ones that were in a step.
+    """
 
     files: Mapping[str, bytes]
     end: LearnEnd
@@ -165,6 +168,7 @@ class Learned:
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds per phase
     torch_version: str = ""
     scores: tuple[LessonScore, ...] = ()
+    rehearsed: tuple[LessonResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,11 +66,15 @@ async def test_a_section_from_new_to_removed_but_remembered(editor: Editor, tmp_
     editor.save(path, changed)
     assert (await editor.idle(uri))["version"] == 2
     assert (await shown(editor, uri))[1] == "partly"
+    assert "1 learned, 1 partly" in on_the_command_line(path, home)
     await configure(editor)
     await editor.command("dlm.trainNow", {"uri": uri, "quiet": True})
     assert (await editor.idle(uri))["version"] == 3
     assert (await shown(editor, uri))[1].startswith("learned v3 · 0.")
-    (_, colour_state) = (await states(editor, uri, history=True))["sections"]
+    keeper_state, colour_state = (await states(editor, uri, history=True))["sections"]
+    assert keeper_state["times_seen"] > first[0]["times_seen"], "it was rehearsed beside the new answer"
+    assert [each["event"] for each in keeper_state["history"]] == ["learned", "rehearsed"]
+    assert 0 < keeper_state["history"][1]["loss_after"] < 1
     told = [(each["version"], each["event"], each["earlier"]) for each in colour_state["history"]]
     assert told == [(1, "learned", True), (2, "partly", False), (3, "learned", False)]
     hover = await editor.hover(uri, 14)

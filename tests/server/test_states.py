@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +16,9 @@ from pygls.exceptions import JsonRpcInvalidParams
 from typer.testing import CliRunner
 
 from dlm_lsp.cli import app
+from dlm_lsp.runs.memory import Recall
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import Store
 from tests.fakes import FAIL, FakeLearner, Gate
 from tests.server.editor import DLM_ID, HEAD, Editor, capabilities, exchange
@@ -116,16 +121,6 @@ async def test_kinds_that_are_not_trained_and_texts_with_errors_say_so(editor: E
     assert await shown(editor, uri) == ["not trained", "has an error"]
     assert "DPO" in await editor.hover(uri, 7)
     assert "It has an error" in await editor.hover(uri, 13)
-
-
-async def test_what_a_cap_ended_is_partly_learned(begin: Begin, tmp_path: Path) -> None:
-    editor = await begin(settings={"maxSteps": 2})
-    path = tmp_path / "a.dlm"
-    uri = editor.open(path, HEAD)
-    editor.save(path, HEAD + TWO)
-    await editor.idle(uri)
-    assert await shown(editor, uri) == ["partly 0/2", "partly", "partly"]
-    assert "1 partly" in on_the_command_line(path, tmp_path / "home")
 
 
 async def test_each_exchange_tells_its_own_truth_first_and_its_story(editor: Editor, tmp_path: Path) -> None:
@@ -316,6 +311,34 @@ async def test_of_five_thousand_sections_a_window_costs_what_a_window_of_fifty_c
             lines += [each["range"]["start"]["line"] for each in page["sections"]]
             line = page["next_line"]
         assert len(lines) == len(set(lines)) == 5_000
+
+
+async def test_a_store_that_is_slow_to_read_keeps_no_hover_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes without the history; once that was read, the next one has it."""
+    readable, read = threading.Event(), threading.Event()
+    real = Supervisor.recall_now
+
+    def slow(self: Supervisor, truth: Truth, *, removed: bool = False) -> Recall:
+        assert readable.wait(20)
+        found = real(self, truth, removed=removed)
+        read.set()
+        return found
+
+    async with inside(tmp_path / "home", FakeLearner(), debounceMs=0) as client:
+        path = tmp_path / "a.dlm"
+        uri = client.open(path, HEAD)
+        for text in (FERRY, FERRY.replace("seven", "eight")):
+            client.save(path, HEAD + text)
+            await client.request("dlm/waitForIdle", {"uri": uri})
+        monkeypatch.setattr(Supervisor, "recall_now", slow)
+        hover = await client.hover(uri, 7)
+        assert "Learned in v0002" in hover
+        assert "History" not in hover
+        readable.set()
+        assert await asyncio.to_thread(read.wait, 20)
+        assert "History: v0001 learned (an earlier text)" in await client.hover(uri, 7)
 
 
 async def test_the_store_of_another_tool_has_no_states_of_ours(editor: Editor, tmp_path: Path) -> None:
