@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 
-from benchmarks import growing_document, save_to_version, server_latency
+from benchmarks import asking, growing_document, save_to_version, server_latency
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
     growing_document.main()
     print("\n## What the editor feels\n")
     server_latency.main()
+    print("\n## Asking while a run goes on\n")
+    asking.main()
 
 
 if __name__ == "__main__":

@@ -38,8 +38,10 @@ NOT_TRUSTED = (
     "this workspace is not trusted, so no model is loaded and nothing can be asked; trust it in the editor first"
 )
 
+_NAMED = 10  # so many versions are named to who asks for one that is not there
+
 Speaker = int | Literal["live"] | None
-AskCode = Literal["not-trusted", "unknown-document", "bad-id", "no-such-version", "ending"]
+AskCode = Literal["not-trusted", "unknown-document", "bad-id", "no-such-version", "other-base", "ending"]
 
 
 class AskRefused(Exception):  # noqa: N818 - a refusal, with the sentence to show
@@ -79,11 +81,11 @@ class Wish:
 def subject(path: Path, record: Record | None, records: Records) -> Subject | AskRefused:
     """What can be asked about the document of `record`, or why nothing can."""
     if record is None or record.document is None:
-        return AskRefused(f"{path.name} is not open: open it first", "unknown-document")
+        return AskRefused(f"the document {path.name} is not open: open it first", "unknown-document")
     frontmatter, store = record.document.frontmatter, records.store(record)
     if frontmatter is None or store is None:
         return AskRefused(
-            f"{path.name} has errors in its frontmatter, so it is not known whom to ask; its problems name them",
+            f"the frontmatter of {path.name} has errors, so it is not known whom to ask; its problems name them",
             "bad-id",
         )
     return Subject(path, frontmatter, store)
@@ -193,17 +195,25 @@ class _Waiting:
         self.stop = threading.Event()
         self.after_run = False  # it can't be answered before the run that goes on has ended
         self._on_loop = on_loop
+        self._speaker: tuple[int | None, bool] = (None, False)
         self._told = 0  # characters that the asker has
         self._spoken = 0  # characters of this attempt
 
+    @property
+    def version(self) -> Speaker:
+        """Who is to speak; who has begun, goes on."""
+        return self._speaker[0] if self._told else self.wish.version
+
     def begin(self, version: int | None, live: bool) -> None:
-        self._spoken = 0
-        self._on_loop(lambda: self.answer._begin(version, live))
+        """The asker hears of it with the first piece: till then another version may become the current one."""
+        self._speaker, self._spoken = (version, live), 0
 
     def detail(self, text: str) -> None:
         self._on_loop(lambda: setattr(self.answer, "detail", text))
 
     def piece(self, text: str) -> None:
+        if not self._told:
+            self._announce()
         begin, self._spoken = self._spoken, self._spoken + len(text)
         if self._spoken > self._told:
             new = text[max(0, self._told - begin) :]
@@ -212,9 +222,14 @@ class _Waiting:
 
     def end(self, outcome: Spoken | Exception) -> None:
         if isinstance(outcome, Spoken):
+            self._announce()
             self._on_loop(lambda: self.answer._end(outcome, None))
         else:
             self._on_loop(lambda: self.answer._end(None, outcome))
+
+    def _announce(self) -> None:
+        version, live = self._speaker
+        self._on_loop(lambda: self.answer._begin(version, live))
 
 
 class Asking:
@@ -325,8 +340,7 @@ class Asking:
         except (LearnerError, StoreError) as error:
             waiting.end(error)
         except BaseException as error:
-            log.exception("a question about %s failed", waiting.subject.path)
-            waiting.end(LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error"))
+            waiting.end(_unforeseen(waiting, error))
         finally:
             self._on_loop(lambda: self._used(waiting.subject.path, request.session.key, warm))
 
@@ -334,10 +348,12 @@ class Asking:
         """What the learner is asked; None if that is refused, which is told then."""
         subject, wish = waiting.subject, waiting.wish
         try:
-            version = _version(subject.store, wish.version)
+            version = _version(subject, waiting.version)
             session = session_request(subject.frontmatter, subject.path, subject.store)
-        except (AskRefused, StoreError) as refusal:
-            waiting.end(refusal)
+        except Exception as error:
+            # Whatever it is: a run that goes on must not fail of a question.
+            refused = isinstance(error, AskRefused | StoreError)
+            waiting.end(error if refused else _unforeseen(waiting, error))
             self._done(waiting)
             return None
         waiting.begin(version.number if version else None, live)
@@ -429,13 +445,29 @@ class _Listening:
         """One after the other."""
 
 
-def _version(store: Store, speaker: Speaker) -> Version | None:
+def _version(subject: Subject, speaker: Speaker) -> Version | None:
     """The version that is to speak, None for the bare base. Raises AskRefused and StoreError."""
+    store = subject.store
     if not isinstance(speaker, int):
-        return store.current()
-    found = {version.number: version for version in store.versions()}
-    if speaker not in found:
-        kept = ", ".join(version_name(number) for number in sorted(found)[-5:])
-        there = f"the newest there are: {kept}" if kept else "there is none yet"
-        raise AskRefused(f"{version_name(speaker)} does not exist; {there}", "no-such-version")
-    return found[speaker]
+        version = store.current()
+    else:
+        found = {version.number: version for version in store.versions()}
+        if speaker not in found:
+            kept = ", ".join(version_name(number) for number in sorted(found)[-_NAMED:])
+            there = f"there are: {kept}" if kept else "nothing is learned yet"
+            raise AskRefused(f"there is no version {version_name(speaker)}; {there}", "no-such-version")
+        version = found[speaker]
+    record = store.record(version.number) if version is not None else None
+    base = subject.frontmatter.base_model
+    if version is not None and record is not None and record.run.base_model != base:
+        raise AskRefused(
+            f"the version {version_name(version.number)} was learned on the base {record.run.base_model}, and the "
+            f"document names {base} now: bring the former back to ask it, or run Full Retrain",
+            "other-base",
+        )
+    return version
+
+
+def _unforeseen(waiting: _Waiting, error: BaseException) -> LearnerError:
+    log.error("a question about %s failed", waiting.subject.path, exc_info=error)
+    return LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error")

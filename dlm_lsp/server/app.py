@@ -16,6 +16,7 @@ from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.warmth import Learners
+from dlm_lsp.server.asking import ASK, Asker
 from dlm_lsp.server.capabilities import ClientFeatures, features_of
 from dlm_lsp.server.commands import Command, Commands
 from dlm_lsp.server.completion import TRIGGERS
@@ -76,7 +77,8 @@ class DlmServer(DlmLanguageServer):
         self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
         self.views = Views(self.supervisor, self.documents, self.sync)
         self.language = Language(self.supervisor, self.documents, self.sync)
-        self.commands = Commands(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
+        self.asker = Asker(self.supervisor, self.documents, self.sync, self.outbox)
+        self.commands = Commands(self.supervisor, self.documents, self.sync, self.asker, self.ask, self.outbox.send)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -192,7 +194,7 @@ def _register_life(server: DlmServer) -> None:
 
     @server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
     def cancel(params: types.WorkDoneProgressCancelParams) -> None:
-        if (path := server.reporter.path_of(params.token)) is not None:
+        if not server.asker.cancel(params.token) and (path := server.reporter.path_of(params.token)) is not None:
             log.info("%s", server.supervisor.cancel(path))
 
 
@@ -243,6 +245,10 @@ def _register_views(server: DlmServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         return [*server.language.fixes(params), *views.code_actions(params)]
+
+    @server.feature(ASK)
+    async def ask(params: Any) -> dict[str, Any]:
+        return await server.asker.ask(params)
 
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ class ClientFeatures:
     server_status: bool = False
     training_status: bool = False
     training_progress: bool = False
+    asks_itself: bool = False
     symbol_trees: bool = False
     fold_limit: int | None = None
     snippets: bool = False
@@ -57,6 +58,7 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         server_status=experimental.get("serverStatusNotification") is True,
         training_status=ours.get("trainingStatus") is True,
         training_progress=ours.get("trainingProgress") is True,
+        asks_itself=ours.get("ask") is True,
         symbol_trees=bool(
             get_capability(capabilities, "text_document.document_symbol.hierarchical_document_symbol_support")
         ),

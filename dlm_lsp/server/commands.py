@@ -19,6 +19,7 @@ from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server import wording
+from dlm_lsp.server.asking import Asker
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
 from dlm_lsp.server.sync import Sync
@@ -44,6 +45,7 @@ class Command(StrEnum):
     REVERT = "dlm.revert"
     UNLOCK = "dlm.unlock"
     SHOW_STATUS = "dlm.showStatus"
+    ASK = "dlm.ask"
 
 
 # What an untrusted workspace may do.
@@ -53,10 +55,14 @@ _HARMLESS = (Command.CANCEL, Command.SHOW_STATUS)
 class Commands:
     """Runs them.
 
-    The argument is a URI, a table `{uri, confirmed, version, quiet}`, or nothing: the document used last.
+    The argument is a URI, a table `{uri, confirmed, version, quiet}` (for `dlm.ask` what `dlm/ask` takes), or nothing:
+    the document used last.
     """
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, ask: Ask, send: Send) -> None:
+    def __init__(
+        self, supervisor: Supervisor, documents: Documents, sync: Sync, asker: Asker, ask: Ask, send: Send
+    ) -> None:
+        self._asker = asker
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
@@ -70,7 +76,7 @@ class Commands:
         given = _table(arguments)
         result = await self._run(command, given)
         # Training shows itself as progress, and an answered question needs no comment.
-        asked = command in (Command.SHOW_STATUS, Command.UNLOCK, Command.REVERT) or not result["ok"]
+        asked = command in (Command.SHOW_STATUS, Command.UNLOCK, Command.REVERT, Command.ASK) or not result["ok"]
         if asked and given.get("quiet") is not True and result["message"] != _DECLINED:
             kind = types.MessageType.Info if result["ok"] else types.MessageType.Warning
             self._send(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, result["message"]))
@@ -82,6 +88,8 @@ class Commands:
         uri = given.get("uri") or (self._documents.active.uri if self._documents.active else None)
         if not isinstance(uri, str):
             return _said(False, "No .dlm document is open: open one, or pass its URI.")
+        if command is Command.ASK:
+            return await self._asker.command({**given, "uri": uri})
         path = path_of(uri)
         if path is None:
             return _said(False, f"Only files can be trained, and {uri} is none. Save it as a file first.")

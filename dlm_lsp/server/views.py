@@ -10,6 +10,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 from dlm_lsp.document.keys import describe_key
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.server.ask_lenses import ask_lenses
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.hover import Lookup, hover, plain
@@ -46,8 +47,13 @@ class Views:
         return types.Hover(content, positions.range(found.range))
 
     def code_lenses(self, params: types.CodeLensParams) -> list[types.CodeLens]:
-        _, status = self._newest(params.text_document.uri)
-        return lenses(params.text_document.uri, status) if status is not None else []
+        uri = params.text_document.uri
+        _, status = self._newest(uri)
+        if status is None:
+            return []
+        parsed, trusted = self._supervisor.document(status.document), self._supervisor.trusted
+        asked = ask_lenses(uri, parsed, trusted=trusted, in_editor=self.features.asks_itself)
+        return [*lenses(uri, status), *asked]
 
     def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         """Actions; for a client that knows commands only, their commands."""

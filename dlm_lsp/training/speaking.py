@@ -81,7 +81,8 @@ def speaking_as(session: Session, voice: Voice | None) -> Iterator[None]:
         own = adapter_tensors(session.model)
         if not fits(own, voice.tensors):
             raise LearnerError(
-                f"{voice.name} has other tensors than its configuration says, so it can't answer. Ask another version.",
+                f"The version {voice.name} has other tensors than its configuration says, so it can't answer. "
+                "Ask another version.",
                 code="version-unreadable",
             )
         kept = {name: tensor.clone() for name, tensor in own.items()}

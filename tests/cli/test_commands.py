@@ -83,6 +83,12 @@ def test_a_question_is_answered_by_what_was_learned(home: Path, notes: Path) -> 
         assert command.end() == 0, command.lines
     assert command.lines == ["Mira Tolle keeps it."]
     assert before[1:] != command.lines
+    with Command(home, "prompt", str(notes), "Who keeps the lighthouse at Orvane?", "--version", "v0001") as command:
+        assert command.end() == 0, command.lines
+    assert command.lines == ["Mira Tolle keeps it."]
+    unknown = run.invoke(app, ["prompt", str(notes), "Who?", "--version", "9", "--home", str(home)])
+    assert (unknown.exit_code, "there is no version v0009; there are: v0001" in unknown.output) == (1, True)
+    assert run.invoke(app, ["prompt", str(notes), "Who?", "--version", "last"]).exit_code == 2
 
     told = run.invoke(app, ["status", str(notes), "--home", str(home)])
     assert "learned in v0001" in told.output

@@ -72,7 +72,9 @@ class _Recorder(LanguageClientProtocol):
         return super().structure_message(data)
 
     def _handle_notification(self, method: str, params: Any) -> None:
-        super()._handle_notification(method, params)
+        # pytest-lsp knows only progress that the server created.
+        if method != types.PROGRESS or params.token not in self._server.given:  # type: ignore[attr-defined]
+            super()._handle_notification(method, params)
         self._server.record(method, params)  # type: ignore[attr-defined]
 
     def _handle_request(self, identity: Any, method: str, params: Any) -> None:
@@ -88,6 +90,7 @@ class Editor(LanguageClient):
         register_lsp_features(self)
         self.received: list[tuple[str, Any]] = []
         self.answers: list[str | None] = []  # to questions, in order
+        self.given: set[Any] = set()  # tokens that this client gave to requests of its own
         self.questions: list[types.ShowMessageRequestParams] = []
         self._more = asyncio.Event()
         self._versions = itertools.count(1)
@@ -154,7 +157,8 @@ class Editor(LanguageClient):
         assert len(asked) == len(set(asked)), "a token was used for a second run"
         told: dict[Any, list[Any]] = {}
         for params in self.all(types.PROGRESS):
-            told.setdefault(params.token, []).append(params.value)
+            if params.token not in self.given:
+                told.setdefault(params.token, []).append(params.value)
         assert set(told) <= set(asked), "a progress was told that the client was not asked for"
         for token, story in told.items():
             kinds = [value["kind"] for value in story]

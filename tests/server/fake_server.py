@@ -1,7 +1,8 @@
 """Starts the real server with the fake learner, as an editor would start it.
 
-Environment: `DLM_FAKE_GATE` names the pipe that paces the learner, `DLM_FAKE_STEPS` the steps of a run;
-`DLM_FAKE_NO_SYSTEM_LOCKS` makes it find itself on a file system that has none.
+Environment: `DLM_FAKE_GATE` names the pipe that paces the learner, `DLM_FAKE_TONGUE` the one that paces the words of
+its answers, `DLM_FAKE_STEPS` the steps of a run; `DLM_FAKE_NO_SYSTEM_LOCKS` makes it find itself on a file system
+that has none.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 def learner() -> object:
     from tests.fakes import FakeLearner, Gate
 
-    gate = os.environ.get("DLM_FAKE_GATE")
-    steps = int(os.environ.get("DLM_FAKE_STEPS", "5"))
-    return FakeLearner(steps=steps, gate=Gate(Path(gate)) if gate else None, diary=False)
+    gate, tongue = (
+        Gate(Path(name)) if (name := os.environ.get(f"DLM_FAKE_{which}")) else None for which in ("GATE", "TONGUE")
+    )
+    return FakeLearner(steps=int(os.environ.get("DLM_FAKE_STEPS", "5")), gate=gate, tongue=tongue, diary=False)
 
 
 def process_learner() -> object:

@@ -14,9 +14,11 @@ from dlm_lsp.training.protocol import (
     GenerateRequest,
     Learned,
     Learner,
+    LearnerError,
     LearnPlan,
     Question,
     SessionRequest,
+    Spoken,
     TrainingSettings,
 )
 
@@ -52,6 +54,36 @@ class Recorder:
     @property
     def rates(self) -> list[float]:
         return [rate for _, _, _, rate, _ in self.steps]
+
+
+class Asked:
+    """A question in the middle of a run that remembers everything; `stop_after` pieces nobody wants more."""
+
+    def __init__(self, session: SessionRequest, prompt: str = "Who?", stop_after: int | None = None, **options: Any):
+        self.request = GenerateRequest(session, prompt, options.pop("tokens", 12), **options)
+        self.stop_after = stop_after
+        self.pieces: list[str] = []
+        self.outcome: Spoken | LearnerError | None = None
+        self.put_off = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def stop_requested(self) -> bool:
+        return self.stop_after is not None and len(self.pieces) >= self.stop_after
+
+    def piece(self, text: str) -> None:
+        assert self.outcome is None
+        self.pieces.append(text)
+
+    def end(self, outcome: Spoken | LearnerError) -> None:
+        assert self.outcome is None
+        self.outcome = outcome
+
+    def later(self) -> None:
+        assert self.outcome is None
+        self.put_off += 1
 
 
 def exchange(prompt: str, answer: str) -> Lesson:

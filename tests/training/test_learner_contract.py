@@ -20,11 +20,13 @@ from dlm_lsp.training.protocol import (
     LearnerError,
     LearningCancelled,
     SessionRequest,
+    Spoken,
     Unwatched,
 )
 from tests.fakes import FAIL, FakeLearner
 from tests.training.fake_child import COMMAND
 from tests.training.learning_helpers import (
+    Asked,
     Recorder,
     answer,
     commit,
@@ -236,6 +238,113 @@ def test_an_answer_can_be_stopped(real: Learner, base: Path) -> None:
         pieces.append(piece)
         control.told += 1
     assert 1 <= len(pieces) < 200
+
+
+def test_how_an_answer_ended_is_told(learner: Learner, base: Path) -> None:
+    pieces = learner.generate(GenerateRequest(request(base, key="asked"), "Who?", max_new_tokens=3), Unwatched())
+    told = []
+    while True:
+        try:
+            told.append(next(pieces))
+        except StopIteration as end:
+            spoken = end.value
+            break
+    assert (spoken.end, spoken.tokens) == ("length", 3)
+    assert spoken.prompt_tokens > 0
+    assert told
+
+
+# -- questions in the middle of a run
+
+
+def test_a_question_is_answered_between_two_steps(learner: Learner, base: Path) -> None:
+    session = request(base, learning_rate=1e-7)
+    control = Recorder()
+    asked = Asked(session, tokens=3)
+    control.questions.append(asked)
+    learned = cycle(learner, session, LESSONS, steps=60, control=control)
+    assert isinstance(asked.outcome, Spoken)
+    assert (asked.outcome.end, bool(asked.text), asked.put_off) == ("length", True, 0)
+    assert [step for step, *_ in control.steps] == list(range(1, learned.steps + 1))
+
+
+def test_what_is_asked_changes_nothing_in_what_is_learned(real: Learner, base: Path, tmp_path: Path) -> None:
+    def learn(*questions: Asked) -> tuple[Recorder, dict[str, bytes]]:
+        real.release("document")
+        session = request(base, version=version, dropout=0.2)
+        control = Recorder()
+        control.questions += questions
+        learned = cycle(real, session, [TEXT], LESSONS, steps=80, control=control)
+        return control, dict(learned.files)
+
+    def request(base: Path, *, version: Path | None, dropout: float, rank: int = 4) -> SessionRequest:
+        session = ordinary(base, version=version, learning_rate=1e-4)
+        return replace(session, shape=replace(session.shape, dropout=dropout, rank=rank))
+
+    ordinary = globals()["request"]
+    version = commit(real, cycle(real, request(base, version=None, dropout=0.2), LESSONS), tmp_path / "v0001")
+    wide = commit(None, cycle(real, request(base, version=None, dropout=0.2, rank=6), LESSONS), tmp_path / "v0002")
+    _, undisturbed = learn()
+    session = request(base, version=version, dropout=0.2)
+    questions = [
+        Asked(session),  # the version that the run continues
+        Asked(replace(session, version_dir=None), temperature=1.5, seed=5),  # the bare base
+        Asked(replace(session, version_dir=str(wide))),  # an adapter of another shape
+        Asked(session, live=True),
+        Asked(session, stop_after=2, tokens=200),
+        Asked(replace(session, key="another's")),  # whose model is not in memory
+    ]
+    control, disturbed = learn(*questions)
+    assert not control.questions
+    assert disturbed == undisturbed
+    outcomes = [each.outcome for each in questions]
+    assert [each.end if isinstance(each, Spoken) else each for each in outcomes[:5]] == ["length"] * 4 + ["stopped"]
+    assert (outcomes[5], questions[5].put_off) == (None, 1)
+    assert [each.text for each in questions[:3]] == [
+        answer(real, session, "Who?", tokens=12),
+        answer(real, replace(session, version_dir=None), "Who?", tokens=12, temperature=1.5, seed=5),
+        answer(real, replace(session, version_dir=str(wide)), "Who?", tokens=12),
+    ]
+
+
+def test_a_stop_of_the_run_puts_the_question_off(real: Learner, base: Path) -> None:
+    class WhileItSpeaks(Recorder):
+        def stop_requested(self) -> bool:
+            return bool(asked.pieces)
+
+    session = request(base, learning_rate=1e-7)
+    control, asked = WhileItSpeaks(), Asked(session, tokens=200)
+    control.questions.append(asked)
+    with pytest.raises(LearningCancelled):
+        cycle(real, session, LESSONS, steps=5000, control=control)
+    assert (asked.put_off, asked.outcome) == (1, None)
+
+
+def test_a_stop_of_the_run_ends_what_its_own_weights_say(real: Learner, base: Path) -> None:
+    class WhileItSpeaks(Recorder):
+        def stop_requested(self) -> bool:
+            return bool(asked.pieces)
+
+    session = request(base, learning_rate=1e-7)
+    control, asked = WhileItSpeaks(), Asked(session, tokens=200, live=True)
+    control.questions.append(asked)
+    with pytest.raises(LearningCancelled):
+        cycle(real, session, LESSONS, steps=5000, control=control)
+    assert isinstance(asked.outcome, LearnerError)
+    assert (asked.outcome.code, asked.put_off) == ("run-stopped", 0)
+
+
+def test_a_question_that_fails_fails_alone(real: Learner, base: Path, tmp_path: Path) -> None:
+    session = request(base, learning_rate=1e-7)
+    control = Recorder()
+    asked = Asked(replace(session, version_dir=str(tmp_path / "v0009")))
+    too_long = Asked(session, "Who? " * 400)
+    control.questions += [asked, too_long]
+    assert cycle(real, session, LESSONS, steps=60, control=control).steps == 60
+    assert isinstance(asked.outcome, LearnerError)
+    assert (asked.outcome.code, "v0009 can't be read" in str(asked.outcome)) == ("version-unreadable", True)
+    assert isinstance(too_long.outcome, LearnerError)
+    assert too_long.outcome.code == "question-too-long"
 
 
 # -- letting go
