@@ -61,7 +61,7 @@ def test_a_script_asks_line_by_line_while_saves_are_learned(home: Path, notes: P
         until(stderr, "from now on answers: v0001")
         stdout.readline()
         until(stderr, "(v0001")
-        until(stderr, "the weights of the run that goes on")
+        until(stderr, "live weights")
         until(stderr, "There is no v0009; there are: v0002, v0001.")
         until(stderr, "There is no /temprature: did you mean /temperature?")
         until(stderr, "v0001")
@@ -85,7 +85,7 @@ def test_a_person_asks_edits_completes_and_leaves(home: Path, notes: Path) -> No
         tty.until("watching notes.dlm; ask it here")
         tty.until(r"notes.dlm: \d+ % · step \d+/100 · loss \d.*│ answers: the base model")  # below the prompt
         tty.until(r"learned in \d+ steps \(v0001\)")
-        tty.until(r"notes.dlm: learned \(v0001\) │ answers: the newest version \(v0001\)$")
+        tty.until(r"notes.dlm: learned \(v0001\) │ answers: newest \(v0001\)$")
 
         tty.type("When does\x1b\rthe ferry leave?\x1b[D!\x1b[D\x1b[3~\r")  # Alt-Enter, cursor, insertion, deletion
         tty.until(r"› When does\n  the ferry leave\?\n.+\nv0001\n")
