@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.formatted_text import fragment_list_to_text, to_formatted_text
+from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from dlm_lsp.cli.repl.commands import Command as Typed
 from dlm_lsp.cli.repl.commands import Question, Unclear, compared, read
+from dlm_lsp.cli.repl.history import history
 from dlm_lsp.cli.repl.rows import whole_rows
+from dlm_lsp.cli.repl.terminal import Terminal
 from dlm_lsp.store import Store
 from tests.cli.conftest import DLM_ID, SINGING, SLOW, text
 from tests.cli.tty import Tty
@@ -196,3 +203,29 @@ def test_no_letter_is_lost_between_rows() -> None:
         rows += more
     assert " ".join([*rows, row]) == words
     assert all(len(each) <= 30 for each in rows)
+
+
+def test_questions_of_long_ago_make_room_and_only_a_file_holds_them(tmp_path: Path) -> None:
+    kept = tmp_path / "new" / "questions"
+    assert isinstance(history(kept), FileHistory)
+    entry = "\n# 2026-01-01 10:00:00\n+Who asked {number}?\n"
+    kept.write_text("".join(entry.format(number=number) for number in range(30_000)))
+    assert kept.stat().st_size > 2**20
+    found = list(history(kept).load_history_strings())
+    assert found[0] == "Who asked 29999?"
+    assert 10_000 < len(found) < 20_000
+    assert all(re.fullmatch(r"Who asked \d+\?", each) for each in found)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path, kept / "below"):
+        assert isinstance(history(place), InMemoryHistory)
+
+
+def test_what_a_document_has_taught_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        terminal = Terminal(tmp_path / "questions", toolbar=str, waiting=str, versions=list, interrupt=lambda: False)
+        terminal.piece("fine\x1b]0;mine\x07\x1b[2J\u202e")
+        shown = fragment_list_to_text(to_formatted_text(terminal.message()))
+    assert shown == "fine\\x1b]0;mine\\x07\\x1b[2J\\u202e\n› "
