@@ -11,19 +11,21 @@ import pytest
 import dlm_lsp
 
 PACKAGE = Path(dlm_lsp.__file__).parent
-ROOMS = ("document", "store", "training", "runs", "server", "cli")
+ROOMS = ("document", "store", "training", "runs", "serving", "server", "cli")
 MAY_IMPORT = {
     "document": set(),
     "store": {"document"},
     "training": {"document", "store"},
     "runs": {"document", "store", "training"},
+    "serving": {"document", "store", "training", "runs"},
     "server": {"document", "store", "training", "runs"},
-    "cli": {"document", "store", "training", "runs", "server"},
+    "cli": {"document", "store", "training", "runs", "serving", "server"},
 }
 # What `runs` may see of `training`: the protocol, the facts about bases, and what they take. All free of torch.
 TRAINING_WITHOUT_TORCH = {"dlm_lsp.training.protocol", "dlm_lsp.training.bases", "dlm_lsp.training.memory"}
 HEAVY = {"torch", "transformers", "peft"}
 EDITOR = {"lsprotocol", "pygls"}
+WEB = {"starlette", "uvicorn"}
 
 
 def sources() -> Iterator[tuple[str, Path]]:
@@ -73,6 +75,21 @@ def test_torch_transformers_and_peft_are_imported_in_training_alone() -> None:
 def test_lsprotocol_and_pygls_are_imported_in_the_server_alone() -> None:
     users = {room for room, path in sources() for module in imports(path) if module.split(".")[0] in EDITOR}
     assert users == {"server"}
+
+
+def test_the_web_server_is_imported_in_serving_alone_and_the_prompt_line_in_the_terminal_s_command() -> None:
+    """Neither costs the language server anything."""
+    users = {room for room, path in sources() for module in imports(path) if module.split(".")[0] in WEB}
+    assert users == {"serving"}
+    users = {
+        path.parent.relative_to(PACKAGE).as_posix()
+        for _, path in sources()
+        for module in imports(path)
+        if module.split(".")[0] == "prompt_toolkit"
+    }
+    assert users == {"cli/repl"}
+    app = PACKAGE / "cli" / "app.py"
+    assert not any("repl" in module or "serving" in module for module in imports(app, top_level_only=True))
 
 
 def test_runs_sees_of_training_only_what_is_free_of_torch() -> None:

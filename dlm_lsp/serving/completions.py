@@ -69,7 +69,7 @@ class Completions:
         answer = self._ask(wanted, which)
         self._open.add(answer)
         try:
-            async with aclosing(until(self._pieces(answer, wanted), wanted.stop)) as pieces:
+            async with aclosing(until(self._pieces(answer), wanted.stop)) as pieces:
                 # Until the first piece is there, whatever is wrong has a status of its own.
                 first = await anext(pieces, "")
                 told = _Completion(self._models.full_name("live" if answer.live else answer.version))
@@ -82,13 +82,13 @@ class Completions:
             self._open.discard(answer)
             answer.cancel()
 
-    async def _pieces(self, answer: Answer, wanted: Chat) -> AsyncIterator[str]:
+    async def _pieces(self, answer: Answer) -> AsyncIterator[str]:
         """The answer's, with whatever goes wrong as ApiError."""
         try:
             async for piece in answer:
                 yield piece
         except (AskRefused, LearnerError, StoreError) as error:
-            raise _told(error, wanted) from error
+            raise _told(error) from error
         if answer.cancelled and self._closing:
             raise ApiError(503, "The server is ending.", code="ending")
 
@@ -159,11 +159,13 @@ def _usage(answer: Answer) -> dict[str, int] | None:
     }
 
 
-def _told(error: AskRefused | LearnerError | StoreError, wanted: Chat) -> ApiError:
+def _told(error: AskRefused | LearnerError | StoreError) -> ApiError:
     """What the client is told of it."""
     match error.code:
         case "no-such-version":
             return ApiError(404, str(error), code="model_not_found", param="model")
+        case "other-base":
+            return ApiError(400, str(error), code="other-base", param="model")
         case "question-too-long":
             return ApiError(400, str(error), code="context_length_exceeded", param="messages")
         case "ending":

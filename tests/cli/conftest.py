@@ -11,6 +11,7 @@ from typing import Self
 import pytest
 
 DLM_ID = "01HZ4X7TGZM3J1A2B3C4D5E6F7"
+SINGING = " ".join(["la"] * 16)  # a question that the built-in base answers by singing on until it is stopped
 SLOW = "training:\n  learning_rate: 1.0e-7\n"  # nothing is ever learned: a run takes all of its steps
 
 

@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.formatted_text import fragment_list_to_text, to_formatted_text
+from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from dlm_lsp.cli.repl.commands import Command as Typed
 from dlm_lsp.cli.repl.commands import Question, Unclear, compared, read
+from dlm_lsp.cli.repl.history import history
 from dlm_lsp.cli.repl.rows import whole_rows
+from dlm_lsp.cli.repl.terminal import Terminal
 from dlm_lsp.store import Store
-from tests.cli.conftest import DLM_ID, SLOW, text
+from tests.cli.conftest import DLM_ID, SINGING, SLOW, text
 from tests.cli.tty import Tty
 
 FERRY = ("When does the ferry leave?", "At seven.")
@@ -61,7 +68,7 @@ def test_a_script_asks_line_by_line_while_saves_are_learned(home: Path, notes: P
         until(stderr, "from now on answers: v0001")
         stdout.readline()
         until(stderr, "(v0001")
-        until(stderr, "the weights of the run that goes on")
+        until(stderr, "live weights")
         until(stderr, "There is no v0009; there are: v0002, v0001.")
         until(stderr, "There is no /temprature: did you mean /temperature?")
         until(stderr, "v0001")
@@ -85,7 +92,7 @@ def test_a_person_asks_edits_completes_and_leaves(home: Path, notes: Path) -> No
         tty.until("watching notes.dlm; ask it here")
         tty.until(r"notes.dlm: \d+ % · step \d+/100 · loss \d.*│ answers: the base model")  # below the prompt
         tty.until(r"learned in \d+ steps \(v0001\)")
-        tty.until(r"notes.dlm: learned \(v0001\) │ answers: the newest version \(v0001\)$")
+        tty.until(r"notes.dlm: learned \(v0001\) │ answers: newest \(v0001\)$")
 
         tty.type("When does\x1b\rthe ferry leave?\x1b[D!\x1b[D\x1b[3~\r")  # Alt-Enter, cursor, insertion, deletion
         tty.until(r"› When does\n  the ferry leave\?\n.+\nv0001\n")
@@ -116,9 +123,9 @@ def test_a_person_asks_edits_completes_and_leaves(home: Path, notes: Path) -> No
 
     with Tty(home, "train", str(notes), "--repl") as tty:  # what was asked yesterday is two keys away
         tty.until(r"no new content, skipping\n›")
-        tty.type("\x1b[A\x1b[A\r")
-        tty.until(r"› Who bakes the bread\?\nUlla bakes it\.\nv0002\n")
-        tty.type("/quit\r")
+        tty.type("\x1b[A\x1b[A")
+        tty.until(r"\n› Who bakes the bread\?\n")
+        tty.type("\x15/quit\r")
         assert tty.end() == 0, tty.shown
 
 
@@ -126,8 +133,8 @@ def test_asking_in_the_midst_of_a_run_stopping_an_answer_and_leaving(home: Path,
     notes.write_text(text(FERRY, settings=SLOW))
     with Tty(home, "train", str(notes), "--repl", "--watch-max-steps", "100000") as tty:
         tty.until(r"step \d+/100000")
-        tty.type("/version live\r/temperature 2\r/tokens 2000\rTell me more.\r")
-        tty.until(r"› Tell me more\.\n(.+\n){2}")  # it speaks
+        tty.type(f"/version live\r/tokens 1500\r{SINGING}\r")
+        tty.until(r"\n(la ?)+\n(la ?)+\n")  # it sings
         tty.type("\x03")
         tty.until(r"the run after the base model, stopped\n")
         step = int(tty.until(r"step (\d+)/100000")[1])
@@ -196,3 +203,29 @@ def test_no_letter_is_lost_between_rows() -> None:
         rows += more
     assert " ".join([*rows, row]) == words
     assert all(len(each) <= 30 for each in rows)
+
+
+def test_questions_of_long_ago_make_room_and_only_a_file_holds_them(tmp_path: Path) -> None:
+    kept = tmp_path / "new" / "questions"
+    assert isinstance(history(kept), FileHistory)
+    entry = "\n# 2026-01-01 10:00:00\n+Who asked {number}?\n"
+    kept.write_text("".join(entry.format(number=number) for number in range(30_000)))
+    assert kept.stat().st_size > 2**20
+    found = list(history(kept).load_history_strings())
+    assert found[0] == "Who asked 29999?"
+    assert 10_000 < len(found) < 20_000
+    assert all(re.fullmatch(r"Who asked \d+\?", each) for each in found)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path, kept / "below"):
+        assert isinstance(history(place), InMemoryHistory)
+
+
+def test_what_a_document_has_taught_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        terminal = Terminal(tmp_path / "questions", toolbar=str, waiting=str, versions=list, interrupt=lambda: False)
+        terminal.piece("fine\x1b]0;mine\x07\x1b[2J\u202e")
+        shown = fragment_list_to_text(to_formatted_text(terminal.message()))
+    assert shown == "fine\\x1b]0;mine\\x07\\x1b[2J\\u202e\n› "

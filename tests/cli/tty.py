@@ -24,7 +24,7 @@ _PATIENCE = 60.0
 class Tty:
     """`dlm-lsp` in a terminal that is tall enough for nothing to scroll away."""
 
-    def __init__(self, home: Path, *arguments: str, columns: int = 100, rows: int = 80) -> None:
+    def __init__(self, home: Path, *arguments: str, columns: int = 100, rows: int = 60) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
@@ -39,11 +39,16 @@ class Tty:
         self._screen = pyte.Screen(columns, rows)
         self._screen.write_process_input = self.type  # what a terminal answers to questions of the program
         self._stream = pyte.ByteStream(self._screen)
+        self._lines = [""] * rows
 
     @property
     def shown(self) -> str:
         """The screen, without blanks at the ends of lines."""
-        return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+        for number in self._screen.dirty:
+            line = self._screen.buffer[number]
+            self._lines[number] = "".join(line[column].data for column in range(self._screen.columns)).rstrip()
+        self._screen.dirty.clear()
+        return "\n".join(self._lines).rstrip()
 
     def type(self, keys: str) -> None:
         os.write(self._master, keys.encode())

@@ -32,7 +32,7 @@ from tests.server.editor import exchange as question
 from tests.server.wire import SERVER, Wire, initialize, notification, request
 
 MEGABYTE = 1e6
-HEAVY = ("torch", "transformers", "peft", "tokenizers", "numpy")
+HEAVY = ("torch", "transformers", "peft", "tokenizers", "numpy", "starlette", "uvicorn", "prompt_toolkit")
 Start = Callable[..., Awaitable[Client]]
 
 

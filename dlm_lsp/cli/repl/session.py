@@ -245,5 +245,5 @@ class Session:
 def _named(speaker: Speaker, status: DocumentStatus | None) -> str:
     if speaker is None:
         newest = version_name(status.version) if status and status.version else None
-        return f"the newest version ({newest})" if newest else "the base model, until something is learned"
-    return "the weights of the run that goes on" if speaker == "live" else version_name(speaker)
+        return f"newest ({newest})" if newest else "the base model"
+    return "live weights" if speaker == "live" else version_name(speaker)

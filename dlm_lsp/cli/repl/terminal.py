@@ -54,7 +54,7 @@ class Terminal:
         self._about_to_leave = False
         self._row = ""  # of the answer, as far as it has come
         self._prompt: PromptSession[str] = PromptSession(
-            self._message,
+            self.message,
             history=history(questions),
             auto_suggest=AutoSuggestFromHistory(),
             completer=Commands(versions),
@@ -127,7 +127,8 @@ class Terminal:
     def refresh(self) -> None:
         self._prompt.app.invalidate()
 
-    def _message(self) -> StyleAndTextTuples:
+    def message(self) -> StyleAndTextTuples:
+        """What stands before the line that is typed: the last row of the answer so far, and the mark."""
         prompt: StyleAndTextTuples = [("class:prompt", _PROMPT)]
         if self._row:
             return [("", f"{self._row}\n"), *prompt]
