@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlm_lsp.document import Document, Lesson, Position, Range
+from dlm_lsp.document import Document, Lesson, Position, Range, Section
 from dlm_lsp.runs import events
 from dlm_lsp.runs.asking import NOT_TRUSTED, AskRefused
 from dlm_lsp.runs.status import DocumentStatus
@@ -278,18 +278,19 @@ def _made(store: Store, number: int) -> float:
     return record.run.ended_at if record is not None else 0.0
 
 
-def _exchanges(document: Document) -> Iterator[_Exchange]:
-    for section in document.sections:
+def _exchanges(sections: Iterable[Section]) -> Iterator[_Exchange]:
+    for section in sections:
         for lesson, exchange in zip(section.lessons, section.exchanges, strict=False):
             yield _Exchange(lesson, section.section_id, exchange.range)
 
 
 def _at(document: Document, place: Position) -> Iterator[_Exchange]:
-    return (each for each in _exchanges(document) if each.range.start.line <= place.line and place < each.range.end)
+    near = (each for each in document.sections if each.range.start.line <= place.line and place <= each.range.end)
+    return (each for each in _exchanges(near) if each.range.start.line <= place.line and place < each.range.end)
 
 
 def _new(document: Document, lessons: dict[str, Known], version: int) -> Iterator[_Exchange]:
-    for each in _exchanges(document):
+    for each in _exchanges(document.sections):
         known = lessons.get(each.lesson.identity)
         if known is not None and known.version == version:
             yield each

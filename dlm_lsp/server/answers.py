@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pygls.exceptions import JsonRpcInvalidParams
 
@@ -181,9 +180,9 @@ def _named(uri: Any, version: Any) -> tuple[str | None, Any]:
     """The document's own URI and the version, from either of its URIs."""
     if not isinstance(uri, str) or not uri.startswith(f"{SCHEME}:"):
         return (uri if isinstance(uri, str) else None), version
-    parts = urlsplit(uri)
-    asked = re.search(r"(?:^|&)version=(\w+)", parts.query)
-    return f"file:{uri.partition(':')[2].partition('?')[0]}", version if version is not None or not asked else asked[1]
+    place, _, query = uri.partition(":")[2].partition("?")
+    asked = re.search(r"(?:^|&)version=(\w+)", query)
+    return f"file:{place}", version if version is not None or not asked else asked[1]
 
 
 def _refused(sentence: str) -> dict[str, Any]:

@@ -152,3 +152,11 @@ def test_where_to_learn_is_handed_on(
     assert run.invoke(app, ["prompt", str(notes), "Who?", *options]).exit_code == 0
     assert given == [mode] * 2
     assert run.invoke(app, ["train", str(notes), "--learner", "remote"]).exit_code == 2
+
+
+def test_before_and_after_needs_a_version_that_learned_something(home: Path, notes: Path) -> None:
+    notes.write_text(text(("Who?", "Mira.")))
+    told = run.invoke(app, ["answers", str(notes), "--home", str(home)])
+    assert (told.exit_code, told.output) == (1, "nothing is learned yet, so there is no before and after\n")
+    assert not home.exists()
+    assert "names no version" in run.invoke(app, ["answers", str(notes), "--version", "newest"]).output

@@ -54,6 +54,20 @@ async def test_a_version_before_that_is_gone_is_not_asked(desk: Desk) -> None:
     assert speakers(desk) == ["v0002"]
 
 
+async def test_a_version_of_another_base_leaves_the_others_told(desk: Desk) -> None:
+    answers = Answers(desk.supervisor)
+    await desk.learn(FERRY)
+    other = desk.path.read_text().replace("builtin:tiny", "smollm2-135m") + BAKER
+    desk.path.write_text(other)
+    desk.supervisor.changed(desk.path, other)
+    desk.supervisor.full_retrain(desk.path)
+    await desk.settle()
+    found = await answers.of(desk.path)
+    assert (found.version, found.before) == (2, 1)
+    assert [each.before for each in found.answers] == [None, None]
+    assert [each.after for each in found.answers] == [Said("At seven."), Said("Ulla bakes it.")]
+
+
 async def test_a_changed_system_prompt_is_asked_anew(desk: Desk) -> None:
     answers = Answers(desk.supervisor)
     await desk.learn(FERRY)
