@@ -16,9 +16,9 @@ from dlm_lsp.document.parse import parse
 from dlm_lsp.document.text import span
 from dlm_lsp.document.yaml_edit import Edit
 
-_MAX_LENGTH = 8_192  # characters of a frontmatter that is worth trying
+_MAX_LENGTH = 4_096  # characters of a frontmatter that is worth trying
 _MAX_TRIES = 24
-_MAX_READ = 16_384  # characters that are read in all, which is some dozens of milliseconds
+_MAX_READ = 12_288  # characters that are read in all, which is some dozens of milliseconds
 _MAX_CHAIN = 6  # lines that one offer mends
 _UNREADABLE = ("frontmatter-yaml", "frontmatter-not-mapping")
 
