@@ -28,6 +28,7 @@ _FENCE_START = re.compile(r":{0,2}[a-z]*")
 _ADAPTER = re.compile(r"::(?P<kind>prose|instruction|preference)#(?P<name>\w*)")
 _MEDIA = re.compile(r'::(?P<kind>image|audio)(?P<before>(?:\s+\w+="[^"\n]*")*)\s+(?P<word>\w*)')
 _MEDIA_PATH = re.compile(r'::(?:image|audio)(?:\s+\w+="[^"\n]*")*\s+path="(?P<path>[^"\n]*)')
+_TELLING = ("`", ":")
 _SECTION = re.compile(r"::(?P<kind>prose|instruction|preference|image|audio)\b.*::")
 
 
@@ -274,13 +275,13 @@ def _section_at(lines: Sequence[str], number: int, closer: int) -> tuple[Section
     """The kind of the section at a line, whether the line is in a code block, and the section's last header above."""
     kind: SectionKind = "prose"
     in_code = False
-    header: str | None = None
-    for above in range(closer + 1, number):
+    start = closer + 1
+    # Few lines are more than text, and they show it by their first character.
+    for above in [each for each in range(start, number) if lines[each][:1] in _TELLING]:
         line = lines[above]
         if line.startswith("```"):
             in_code = not in_code
         elif not in_code and (match := _SECTION.fullmatch(line)):
-            kind, header = match["kind"], None  # type: ignore[assignment]  # one of the kinds, as the pattern says
-        elif "#" in line:
-            header = header_name(kind, line.strip()) or header
-    return kind, in_code, header
+            kind, start = match["kind"], above + 1  # type: ignore[assignment]  # one of them, as the pattern says
+    headers = (header_name(kind, line.strip()) for line in reversed(lines[start:number]) if "#" in line)
+    return kind, in_code, next(filter(None, headers), None)

@@ -7,8 +7,8 @@ first, between attributes, around captions, below a fence without text, at the e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from dlm_lsp.document.body import ATTRIBUTE, ATTRIBUTE_FENCE
@@ -21,7 +21,8 @@ from dlm_lsp.document.yaml_text import YamlError, read_yaml
 
 DELIMITER = "---"
 _MEDIA = ("image", "audio")
-_NOWHERE = Range(Position(0, 0), Position(0, 0))
+# All of a section but its place, and its exchanges, which follow from its content.
+_FIELDS = attrgetter(*(set(Section.__slots__) - {"range", "start_line", "content", "exchanges"}))
 
 
 class Change(NamedTuple):
@@ -60,11 +61,11 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
 
 
 def says_the_same(one: Document, other: Document) -> bool:
-    """Whether two documents differ in blanks alone, and in none that means something."""
+    """Whether two documents differ in nothing that means something: settings, sections, problems."""
     return (
-        "".join(one.text.split()) == "".join(other.text.split())
-        and _settings(one) == _settings(other)
-        and list(map(_meaning, one.sections)) == list(map(_meaning, other.sections))
+        _settings(one) == _settings(other)
+        and len(one.sections) == len(other.sections)
+        and all(map(_alike, one.sections, other.sections))
         and [problem.code for problem in one.problems] == [problem.code for problem in other.problems]
     )
 
@@ -78,11 +79,12 @@ def _settings(document: Document) -> object:
     return repr(value), list(document.keys), document.frontmatter
 
 
-def _meaning(section: Section) -> Section:
-    """A section without its place; a caption without the blank lines around it."""
-    exchanges = tuple(replace(each, range=_NOWHERE) for each in section.exchanges)
-    content = section.content.strip() if section.kind in _MEDIA else section.content
-    return replace(section, range=_NOWHERE, start_line=0, exchanges=exchanges, content=content)
+def _alike(one: Section, other: Section) -> bool:
+    """Whether two sections differ in their place alone, or in the blank lines around a caption."""
+    if one is other:
+        return True
+    said, again = (each.content.strip() if each.kind in _MEDIA else each.content for each in (one, other))
+    return said == again and _FIELDS(one) == _FIELDS(other)
 
 
 def in_its_line_ends(text: str, changes: Sequence[Change]) -> tuple[Edit, ...]:

@@ -16,8 +16,9 @@ from dlm_lsp.document.parse import parse
 from dlm_lsp.document.text import span
 from dlm_lsp.document.yaml_edit import Edit
 
-_MAX_LENGTH = 8_192  # characters of a frontmatter that is worth trying
+_MAX_LENGTH = 4_096  # characters of a frontmatter that is worth trying
 _MAX_TRIES = 24
+_MAX_READ = 12_288  # characters that are read in all, which is some dozens of milliseconds
 _MAX_CHAIN = 6  # lines that one offer mends
 _UNREADABLE = ("frontmatter-yaml", "frontmatter-not-mapping")
 
@@ -75,6 +76,7 @@ class _Search:
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = list(lines)
         self._tries = 0
+        self._most = min(_MAX_TRIES, 1 + _MAX_READ // (1 + sum(map(len, lines))))
 
     def chain(self, problem: Problem) -> list[_Repair]:
         """Repairs after all of which the frontmatter can be read; each brings its first error further down."""
@@ -155,14 +157,14 @@ class _Search:
     def _read(self, repair: _Repair) -> Sequence[Problem]:
         """The problems of the frontmatter with `repair`; nothing is read beyond the bound, and `_is_clean` is False."""
         self._tries += 1
-        if self._tries > _MAX_TRIES:
+        if self._tries > self._most:
             return ()
         made = [repair.lines.get(number, line) for number, line in enumerate(self._lines)]
         return parse("\n".join((*made, DELIMITER, ""))).problems
 
     def _is_clean(self, repair: _Repair, problems: Sequence[Problem]) -> bool:
         """Whether no line that was changed has a problem."""
-        if self._tries > _MAX_TRIES:
+        if self._tries > self._most:
             return False
         return not any(
             each.range.start.line <= number <= each.range.end.line for each in problems for number in repair.lines

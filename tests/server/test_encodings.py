@@ -122,7 +122,7 @@ def trees(nodes: list[Any]) -> Iterator[Any]:
         yield from trees(node.children or [])
 
 
-async def test_symbols_folds_selections_and_links(client: Client) -> None:
+async def symbols_folds_selections_and_links(client: Client) -> None:
     editor, identifier = client.editor, client.identifier
     symbols = list(
         trees(await editor.text_document_document_symbol_async(types.DocumentSymbolParams(identifier)) or [])
@@ -154,7 +154,7 @@ async def test_symbols_folds_selections_and_links(client: Client) -> None:
     assert [client.covered(each.range) for each in links or ()] == ["quay.png"]
 
 
-async def test_completion_hover_and_diagnostics(client: Client) -> None:
+async def completion_hover_and_diagnostics(client: Client) -> None:
     editor, identifier = client.editor, client.identifier
     at = client.place("smolm2", 3)
     found: Any = await editor.text_document_completion_async(types.CompletionParams(identifier, at))
@@ -175,7 +175,7 @@ async def test_completion_hover_and_diagnostics(client: Client) -> None:
     assert {"cosin", "::instructoin::"} <= said
 
 
-async def test_semantic_tokens(client: Client) -> None:
+async def semantic_tokens(client: Client) -> None:
     editor, identifier = client.editor, client.identifier
     found = await editor.text_document_semantic_tokens_full_async(types.SemanticTokensParams(identifier))
     assert found is not None
@@ -187,7 +187,7 @@ async def test_semantic_tokens(client: Client) -> None:
     assert {"dlm_id", '"🚢 𝔸hoy"', "# 🚢 spoken", "#tone", "### Q", '"quay.png"'} <= set(said)
 
 
-async def test_names_are_renamed(client: Client) -> None:
+async def names_are_renamed(client: Client) -> None:
     editor, identifier = client.editor, client.identifier
     at = client.place("#tone", 2)
     edit = await editor.text_document_rename_async(types.RenameParams(identifier, at, "voice"))
@@ -196,7 +196,7 @@ async def test_names_are_renamed(client: Client) -> None:
     assert client.applied(list(edit.changes[client.uri])) == client.text.replace("tone", "voice")
 
 
-async def test_formatting_changes_blanks_alone(client: Client) -> None:
+async def formatting_changes_blanks_alone(client: Client) -> None:
     editor, identifier = client.editor, client.identifier
     options = types.FormattingOptions(tab_size=8, insert_spaces=False)
     found = await editor.text_document_formatting_async(types.DocumentFormattingParams(identifier, options))
@@ -215,9 +215,10 @@ async def test_formatting_changes_blanks_alone(client: Client) -> None:
 
     editor.change(client.uri, made)
     assert await editor.text_document_formatting_async(types.DocumentFormattingParams(identifier, options)) in ([], ())
+    editor.change(client.uri, client.text)
 
 
-async def test_code_actions(client: Client) -> None:
+async def code_actions(client: Client) -> None:
     text = client.text
     found = await client.actions(client.range("cosin #"))
     assert found["Change to `cosine`"] == text.replace("cosin #", "cosine #")
@@ -243,6 +244,16 @@ async def test_code_actions(client: Client) -> None:
     assert version
     at = next(each.range for each in client.editor.diagnostics[client.uri] if each.code == "frontmatter-yaml")
     assert (await client.actions(at))["Quote the value of `system_prompt`"] == broken.replace("🚢: 𝔸hoy", '"🚢: 𝔸hoy"')
+
+
+async def test_every_range_is_that_of_plain_counting(client: Client) -> None:
+    """One server for all features: what each of them answers is checked above."""
+    await symbols_folds_selections_and_links(client)
+    await completion_hover_and_diagnostics(client)
+    await semantic_tokens(client)
+    await names_are_renamed(client)
+    await formatting_changes_blanks_alone(client)
+    await code_actions(client)
 
 
 @pytest.mark.parametrize("where", ["frontmatter", "body"])

@@ -318,3 +318,50 @@ async def test_a_document_without_an_id_gets_one_of_its_own(editor: Editor, tmp_
         mended.add((await fixes(editor, uri, text))["Give this document an id of its own"])
     assert len(mended) == 2
     assert all(parse(each).trainable for each in mended)
+
+
+async def preferred(editor: Editor, uri: str) -> dict[str, bool]:
+    """Every quick fix of the first diagnostic, and whether the client may make it unasked."""
+    diagnostic = await editor.until(lambda: next(iter(editor.diagnostics.get(uri, ())), None))
+    context = types.CodeActionContext([diagnostic], [types.CodeActionKind.QuickFix])
+    found: list[dict[str, Any]] = await editor.text_document_code_action_async(  # type: ignore[assignment]
+        types.CodeActionParams(types.TextDocumentIdentifier(uri), diagnostic.range, context)
+    )
+    return {action["title"]: action["isPreferred"] for action in found}
+
+
+async def test_a_fix_is_preferred_when_it_is_the_only_one(editor: Editor, tmp_path: Path) -> None:
+    head = f"---\ndlm_id: {DLM_ID}\nbase_model: "
+    one = editor.open(tmp_path / "one.dlm", f"{head}builtin:tny\n---\ntext\n")
+    assert await preferred(editor, one) == {"Change to `builtin:tiny`": True}
+    many = editor.open(tmp_path / "many.dlm", f"{head}hf:SmolLM2-135M\n---\ntext\n")
+    found = await preferred(editor, many)
+    assert next(iter(found)) == "Change to `smollm2-135m`"
+    assert set(found.values()) == {False}
+
+
+async def test_an_old_document_is_migrated_in_place(editor: Editor, tmp_path: Path) -> None:
+    old = "training:\n  dpo:\n    beta: 0.2  # mild\n    old: 1\n"
+    new = "training:\n  preference:\n    method: dpo\n    hyperparams:\n      beta: 0.2  # mild\n"
+    text, wanted = (
+        f"---\ndlm_id: {DLM_ID}\n{version}base_model: builtin:tiny\n{part}---\ntext\n"
+        for version, part in (("", old), ("dlm_version: 15\n", new))
+    )
+    uri = editor.open(tmp_path / "old.dlm", text)
+    diagnostic = await editor.until(
+        lambda: next((each for each in editor.diagnostics.get(uri, ()) if each.code == "ignored-key"), None)
+    )
+    for kind in (types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite):
+        found: Any = await editor.text_document_code_action_async(
+            types.CodeActionParams(
+                types.TextDocumentIdentifier(uri), diagnostic.range, types.CodeActionContext([diagnostic], [kind])
+            )
+        )
+        (action,) = [each for each in found if each["title"] == "Write `dlm_version: 15`"]
+        assert action["kind"] == kind.value
+        made = text.split("\n")
+        for edit in reversed(action["edit"]["changes"][uri]):
+            start, end = edit["range"]["start"], edit["range"]["end"]
+            assert (start["character"], end["character"]) == (0, 0), "whole lines"
+            made[start["line"] : end["line"]] = edit["newText"].removesuffix("\n").split("\n")
+        assert "\n".join(made) == wanted

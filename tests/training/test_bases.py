@@ -242,3 +242,24 @@ def test_documentation_lists_every_base_and_every_code() -> None:
     modules = ("bases.py", "base_files.py", "hub.py")
     codes = {code for name in modules for code in re.findall(r'"(base-[a-z-]+)"', (package / name).read_text())}
     assert {code for code in codes if f"`{code}`" not in text} == set()
+
+
+@pytest.mark.parametrize(
+    ("reference", "nearest"),
+    [
+        ("smolm2-135m", "smollm2-135m"),
+        ("SmolLM2-135M-Instruct", "smollm2-135m"),
+        ("hf:smollm2-135m", "smollm2-135m"),
+        ("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2-135m"),
+        ("HuggingFaceTB/SmolLM2-135M-Instrct", "smollm2-135m"),
+        ("Qwen/Qwen2.5-0.5-Instruct", "qwen2.5-0.5b"),
+        ("builtin:tny", "builtin:tiny"),
+        ("acme/model", "hf:acme/model"),
+    ],
+)
+def test_the_nearest_base_is_suggested_first(tmp_path: Path, reference: str, nearest: str) -> None:
+    assert refusal(reference, tmp_path).suggestions[0] == nearest
+
+
+def test_what_is_like_no_base_has_no_suggestion(tmp_path: Path) -> None:
+    assert refusal("zzzz", tmp_path).suggestions == ()
