@@ -274,8 +274,8 @@ def _register_views(server: DlmServer) -> None:
         return await server.beyond.symbols.find(params)
 
     @server.feature(types.WORKSPACE_SYMBOL_RESOLVE)
-    def resolve_symbol(params: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
-        return server.beyond.symbols.resolve(params)
+    async def resolve_symbol(params: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
+        return await server.beyond.symbols.resolve(params)
 
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:
