@@ -54,6 +54,14 @@ class Looked:
     at: float = 0.0  # monotonic
 
 
+@dataclass(slots=True)
+class _Looking:
+    """A look that goes on: what the document asks for by now, and whether another one is due."""
+
+    newest: Asked
+    again: bool = False
+
+
 class Surroundings:
     """The findings of every open document. `changed` is called with the path whose findings are others now."""
 
@@ -63,7 +71,7 @@ class Surroundings:
         self._clock = clock
         self._changed = changed
         self._looked: dict[Path, Looked] = {}
-        self._looking: dict[Path, Asked] = {}
+        self._looking: dict[Path, _Looking] = {}
 
     def problems(self, path: Path, document: Document) -> list[Problem]:
         """What is known by now; what is not is looked for, and told through `changed`."""
@@ -72,7 +80,7 @@ class Surroundings:
             return []
         looked = self._looked.get(path)
         if looked is None or looked.asked != asked:
-            self._look(path, asked)
+            self._look(path, asked, anew=False)
         return list(placed(document, asked, looked)) if looked is not None else []
 
     def glance(self, path: Path) -> None:
@@ -83,37 +91,41 @@ class Surroundings:
 
     def again(self, path: Path) -> None:
         """The document was saved, or files changed."""
-        if (looked := self._looked.get(path)) is not None:
+        if (looking := self._looking.get(path)) is not None:
+            looking.again = True
+        elif (looked := self._looked.get(path)) is not None:
             self._look(path, looked.asked)
 
     def forget(self, path: Path | None = None) -> None:
         """The document was closed; without `path` all of them, as the workspace is not trusted any more."""
-        for each in [path] if path is not None else list(self._looked):
+        for each in [path] if path is not None else [*self._looked, *self._looking]:
             self._looked.pop(each, None)
             self._looking.pop(each, None)
 
-    def _look(self, path: Path, asked: Asked) -> None:
-        """One look at a time; of several that are asked for meanwhile, the newest."""
+    def _look(self, path: Path, asked: Asked, *, anew: bool = True) -> None:
+        """One at a time. What comes meanwhile has another follow; not `anew`: only if it asks for something else."""
         if not self.trusted:
             return
-        waiting = path in self._looking
-        self._looking[path] = asked
-        if not waiting:
-            outcome = self._worker.call(lambda: look(asked, path))
-            outcome.add_done_callback(lambda done: self._found(path, asked, done.exception() or done.result()))
-
-    def _found(self, path: Path, asked: Asked, found: Looked | BaseException) -> None:
-        newest = self._looking.pop(path, None)
-        if newest is None or not self.trusted:
+        waiting = self._looking.get(path)
+        if waiting is not None:
+            waiting.newest, waiting.again = asked, waiting.again or anew or waiting.newest != asked
             return
+        look_at = self._looking[path] = _Looking(asked)
+        outcome = self._worker.call(lambda: look(asked, path))
+        outcome.add_done_callback(lambda done: self._found(path, look_at, done.exception() or done.result()))
+
+    def _found(self, path: Path, looking: _Looking, found: Looked | BaseException) -> None:
+        if self._looking.get(path) is not looking:
+            return  # forgotten meanwhile
+        del self._looking[path]
         if isinstance(found, BaseException):
             log.error("what is around %s could not be looked at: %s", path.name, found)
             return
         before, self._looked[path] = self._looked.get(path), replace(found, at=self._clock.monotonic())
         if before is None or found != replace(before, at=0.0):
             self._changed(path)
-        if newest != asked:
-            self._look(path, newest)
+        if looking.again:
+            self._look(path, looking.newest)
 
 
 def asked_by(document: Document) -> Asked | None:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -126,22 +127,23 @@ class Workspace:
         yield from (path for path in self._files if path not in self._open)
 
     def entry(self, path: Path) -> Entry | None:
-        """Of an open document as it is in the editor, and maybe without its symbols."""
+        """Of an open document as it is in the editor, before `complete` without its symbols."""
         if path in self._open:
             return self._open[path].entry
         found = self._files.get(path)
         return found[1] if found else None
 
-    def whole(self, path: Path) -> Entry | None:
-        """The same with the symbols."""
-        opened = self._open.get(path)
-        if opened is not None and not opened.whole:
-            opened.entry = replace(opened.entry, symbols=symbols_of(opened.document, self.encoding))
-            opened.whole = True
-        return self.entry(path)
+    async def complete(self) -> None:
+        """Returns once the entries of open documents have their symbols; a long text takes its time for them."""
+        for path, opened in list(self._open.items()):
+            if not opened.whole:
+                document, encoding = opened.document, self.encoding
+                symbols = await self._worker.call(partial(symbols_of, document, encoding))
+                if self._open.get(path) is opened:
+                    opened.entry, opened.whole = replace(opened.entry, symbols=symbols), True
 
     def headers(self) -> list[tuple[Path, Entry]]:
-        """Every document's entry; of open ones without their symbols."""
+        """Every document's entry; of open ones maybe without their symbols."""
         return [(path, entry) for path in self.paths() if (entry := self.entry(path)) is not None]
 
     def namesakes(self, path: Path) -> list[tuple[Path, Entry]]:

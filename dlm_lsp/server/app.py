@@ -286,8 +286,8 @@ def _register_views(server: DlmServer) -> None:
         return await server.beyond.symbols.find(params)
 
     @server.feature(types.WORKSPACE_SYMBOL_RESOLVE)
-    def resolve_symbol(params: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
-        return server.beyond.symbols.resolve(params)
+    async def resolve_symbol(params: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
+        return await server.beyond.symbols.resolve(params)
 
     @server.feature(ASK)
     async def ask(params: Any) -> dict[str, Any]:

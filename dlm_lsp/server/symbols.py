@@ -17,6 +17,7 @@ from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.convert import counted
 
 MOST = 200  # answers: nobody reads on, and the next letter narrows them
+_KEPT = 20 * MOST  # matches that are gathered before the best of them are chosen
 _SLICE = 2_000  # symbols that are looked at before others get their turn on the loop
 _PATIENCE = 5.0  # seconds that the first reading of the folders may take before what is known is answered
 
@@ -39,26 +40,30 @@ class Symbols:
         self._workspace.glance()
         if not self._workspace.known:
             await asyncio.wait([asyncio.ensure_future(self._workspace.settled())], timeout=_PATIENCE)
+        await self._workspace.complete()
         found: list[_Match] = []
         seen = 0
         for path in list(self._workspace.paths()):
-            entry = self._workspace.whole(path)
+            entry = self._workspace.entry(path)
             if entry is None:
                 continue
-            found = heapq.nlargest(MOST, [*found, *_matches(params.query, path, entry)], key=lambda match: match[:2])
+            found += _matches(params.query, path, entry)
+            if len(found) > _KEPT:
+                found = _best(found)
             seen += len(entry.symbols)
             if seen >= _SLICE:
                 seen = 0
                 await asyncio.sleep(0)
-        return [self._told(path, symbol) for _, _, path, symbol in found]
+        return [self._told(path, symbol) for _, _, path, symbol in _best(found)]
 
-    def resolve(self, told: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
+    async def resolve(self, told: types.WorkspaceSymbol) -> types.WorkspaceSymbol:
         """The place as it is now: what was written above may have moved it."""
         wanted = _sent(told.data)
         if wanted is None:
             return told
+        await self._workspace.complete()
         path, line = wanted
-        entry = self._workspace.whole(path)
+        entry = self._workspace.entry(path)
         same = [each for each in entry.symbols if each.name == told.name] if entry is not None else []
         place = min((each.range for each in same), key=lambda each: abs(each.start.line - line), default=_START)
         told.location = types.Location(told.location.uri, counted(place))
@@ -75,6 +80,10 @@ class Symbols:
             container_name=path.name if symbol is not None else path.parent.name,
             data={"path": str(path), "line": place.start.line} if lazy else None,
         )
+
+
+def _best(found: list[_Match]) -> list[_Match]:
+    return heapq.nlargest(MOST, found, key=lambda match: match[:2])
 
 
 def _matches(query: str, path: Path, entry: Entry) -> list[_Match]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from dlm_lsp.document import CATALOGUE
+from dlm_lsp.runs import base_check, shared_id, surroundings
 
 PAGE = Path(__file__).parents[2] / "docs" / "format.md"
 
@@ -16,3 +17,12 @@ def test_every_code_is_documented_as_it_is() -> None:
         (rule.code, rule.severity.value, rule.family.value.replace("none", "–"), rule.meaning)
         for rule in CATALOGUE.values()
     ]
+
+
+def test_the_problems_beside_the_text_are_documented() -> None:
+    page = PAGE.read_text("utf-8").partition("### Problems beside the text")[2].partition("\n## ")[0]
+    rows = set(re.findall(r"^\| `([a-z-]+)` \| (?:error|warning|information) \|", page, re.M))
+    assert rows == {
+        *(shared_id.CODE, surroundings.MEDIA_MISSING, surroundings.MEDIA_NOT_TAKEN),
+        *(base_check.TOO_LARGE, base_check.LICENCE_TO_ACCEPT, base_check.LICENCE_UNKNOWN),
+    }

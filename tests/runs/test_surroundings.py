@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dlm_lsp.document import Problem, parse
+from dlm_lsp.runs import surroundings
 from dlm_lsp.runs.base_check import BaseUse, check_base
-from dlm_lsp.runs.surroundings import Surroundings, asked_by
+from dlm_lsp.runs.surroundings import Asked, Looked, Surroundings, asked_by, look
 from dlm_lsp.runs.worker import Worker
 from tests.runs.conftest import HandClock, exchange, frontmatter
 
@@ -104,3 +106,27 @@ def test_a_base_fits_or_what_would_help_is_said(use: BaseUse, free: int, said: s
     found = [message for code, _, message in check_base(use, tmp_path, free) if code == "base-too-large"]
     assert bool(found) == (said is not None)
     assert said is None or said in found[0]
+
+
+async def test_what_changes_during_a_look_is_seen_by_the_next(
+    around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A save that comes while the disk is looked at is not forgotten."""
+    text = frontmatter("training:\n  sources: [{path: notes}]\n")
+    looked, go_on = threading.Event(), threading.Event()
+
+    def slow(asked: Asked, path: Path) -> Looked:
+        found = look(asked, path)
+        looked.set()
+        go_on.wait(30)
+        return found
+
+    monkeypatch.setattr(surroundings, "look", slow)
+    around.codes(text)
+    assert await asyncio.to_thread(looked.wait, 30)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("Text.")
+    around.surroundings.again(around.path)
+    go_on.set()
+    while await around.told(text):
+        pass

@@ -120,22 +120,21 @@ async def test_a_base_that_does_not_fit_is_told_with_its_estimate_and_stops_noth
     await gone(editor, uri, "base-too-large")
 
 
-@pytest.mark.parametrize(
-    ("base", "code", "link"),
-    [
-        ("llama-3.2-1b", "base-licence", "https://huggingface.co/meta-llama/Llama-3.2-1B"),
-        ("hf:some-org/some-model", "base-licence-unknown", "https://huggingface.co/some-org/some-model"),
-    ],
+LICENCES = (
+    ("llama-3.2-1b", "base-licence", "https://huggingface.co/meta-llama/Llama-3.2-1B"),
+    ("hf:some-org/some-model", "base-licence-unknown", "https://huggingface.co/some-org/some-model"),
 )
-async def test_a_licence_to_accept_or_to_read_is_told_with_its_page(
-    begin: Begin, tmp_path: Path, base: str, code: str, link: str
-) -> None:
-    text = document(base=base)
+
+
+async def test_a_licence_to_accept_or_to_read_is_told_with_its_page(begin: Begin, tmp_path: Path) -> None:
     editor = await begin(environment={"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"})
-    uri = editor.open(tmp_path / "a.dlm", text)
-    (problem,) = await told(editor, uri, code)
-    assert marked(text, problem) == base and link in problem.message
-    assert problem.severity == types.DiagnosticSeverity.Information
+    for number, (base, code, link) in enumerate(LICENCES):
+        text = document(base=base)
+        uri = editor.open(tmp_path / f"{number}.dlm", text)
+        (problem,) = await told(editor, uri, code)
+        assert marked(text, problem) == base and link in problem.message
+        assert problem.severity == types.DiagnosticSeverity.Information
+        editor.close(uri)
 
 
 async def test_nothing_beside_an_untrusted_document_is_looked_at(begin: Begin, tmp_path: Path) -> None:

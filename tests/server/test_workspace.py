@@ -170,6 +170,9 @@ async def test_a_copy_is_told_in_both_and_goes_with_a_new_id(begin: Begin, folde
     assert "deep/copy.dlm" in told.message and "came from this document" in told.message
     assert told.related_information is not None
     assert told.related_information[0].location.uri == copy.as_uri()
+    copy.write_text(original.read_text().replace(DLM_ID, OTHER_ID))
+    editor.watcher_saw(copy)
+    await unshared(editor, uri)
     other = editor.open(copy, original.read_text())
     told = await shared(editor, other)
     assert "came from ../a.dlm: give this document a new id" in told.message
