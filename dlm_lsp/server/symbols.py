@@ -18,7 +18,7 @@ from dlm_lsp.server.convert import counted
 
 MOST = 200  # answers: nobody reads on, and the next letter narrows them
 _KEPT = 20 * MOST  # matches that are gathered before the best of them are chosen
-_SLICE = 2_000  # symbols that are looked at before others get their turn on the loop
+_SLICE = 500  # symbols that are looked at before others get their turn on the loop
 _PATIENCE = 5.0  # seconds that the first reading of the folders may take before what is known is answered
 
 _KINDS: dict[EntryKind, types.SymbolKind] = {

@@ -11,7 +11,7 @@ import pytest
 from dlm_lsp.training.bases import BaseFacts, base_facts, registry
 from dlm_lsp.training.memory import Load, estimate, shape_of
 
-# One step as the learner makes it, in a process of its own; prints by how many bytes its largest size grew.
+# A step like the learner's, with every token as a target, in a process of its own; prints by how many bytes it grew.
 STEP = """
 import resource, sys
 import torch
