@@ -8,12 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from dlm_lsp.document.reading import Reading
     from dlm_lsp.document.schema import Frontmatter
 
 SectionKind = Literal["prose", "instruction", "preference", "image", "audio"]
 KeyPath = tuple[str | int, ...]
-SectionText = tuple[str | None, int, str]
-"""All that a section follows from, but for its place: its fence's line, how many lines are below it, and those."""
 
 
 class Position(NamedTuple):
@@ -72,6 +71,12 @@ class Problem:
     range: Range
     related: tuple[Related, ...] = ()
     fixes: tuple[Fix, ...] = ()
+
+    def moved(self, lines: int) -> Problem:
+        """The same problem, so many lines further down, with all that belongs to it."""
+        related = tuple(Related(each.message, moved(each.range, lines)) for each in self.related)
+        fixes = tuple(Fix(each.title, moved(each.range, lines), each.text) for each in self.fixes)
+        return Problem(self.code, self.severity, self.message, moved(self.range, lines), related, fixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +147,13 @@ class Section:
         return replace(
             self,
             start_line=self.start_line + lines,
-            range=_moved(self.range, lines),
-            exchanges=tuple(replace(each, range=_moved(each.range, lines)) for each in self.exchanges),
+            range=moved(self.range, lines),
+            exchanges=tuple(replace(each, range=moved(each.range, lines)) for each in self.exchanges),
         )
 
 
-def _moved(place: Range, lines: int) -> Range:
+def moved(place: Range, lines: int) -> Range:
+    """The same range, so many lines further down."""
     (start, left), (end, right) = place
     return Range(Position(start + lines, left), Position(end + lines, right))
 
@@ -165,8 +171,8 @@ class Document:
     """What a `.dlm` text says, and everything that is wrong with it.
 
     `text` has no byte order mark and LF line ends. `frontmatter` is None when it could not be validated; the
-    sections are there all the same. `keys` maps each frontmatter key path to its place. `sound` holds the
-    sections without problems by their text, for the next parse of an edited text.
+    sections are there all the same. `keys` maps each frontmatter key path to its place. `reading` is what the next
+    parse of an edited text takes over; None where there is nothing to take.
     """
 
     text: str
@@ -175,7 +181,7 @@ class Document:
     problems: tuple[Problem, ...]
     keys: Mapping[KeyPath, KeyPlace] = field(default_factory=dict)
     frontmatter_range: Range | None = None
-    sound: Mapping[SectionText, Section] = field(default_factory=dict, compare=False, repr=False)
+    reading: Reading | None = field(default=None, compare=False, repr=False)
 
     def key_place(self, path: KeyPath) -> KeyPlace | None:
         """Where the key stands, or its nearest parent that is written; None when none of them is."""
