@@ -268,7 +268,7 @@ class _Tokenizer:
             return None
         first = self._first_line + (block.start if block.fence < 0 else block.fence)
         last = stop - 1
-        end = Position(self._first_line + last, len(self._lines[last]))
+        end = Position(self._first_line + last - first, len(self._lines[last]))
         exchanges: tuple[Exchange, ...] = ()
         lessons: tuple[Lesson, ...] = ()
         if fence and (block.kind == "instruction" or block.kind == "preference"):
@@ -283,9 +283,9 @@ class _Tokenizer:
             content=content,
             start_line=first + 1,
             section_id=section_id(block.kind, content, block.fields.get("media_path")),
-            range=Range(Position(first, 0), end),
+            end=end,
             adapter=block.adapter,
-            exchanges=exchanges,
+            records=tuple(exchange.moved(-first) for exchange in exchanges),
             lessons=lessons,
             **block.fields,
         )

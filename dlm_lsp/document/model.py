@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -74,9 +74,9 @@ class Problem:
 
     def moved(self, lines: int) -> Problem:
         """The same problem, so many lines further down, with all that belongs to it."""
-        related = tuple(Related(each.message, moved(each.range, lines)) for each in self.related)
-        fixes = tuple(Fix(each.title, moved(each.range, lines), each.text) for each in self.fixes)
-        return Problem(self.code, self.severity, self.message, moved(self.range, lines), related, fixes)
+        related = tuple(replace(each, range=moved(each.range, lines)) for each in self.related)
+        fixes = tuple(replace(each, range=moved(each.range, lines)) for each in self.fixes)
+        return replace(self, range=moved(self.range, lines), related=related, fixes=fixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,10 @@ class Exchange:
     range: Range
     rejected: str | None = None
     probe: bool = False
+
+    def moved(self, lines: int) -> Exchange:
+        """The same exchange, so many lines further down."""
+        return Exchange(self.prompt, self.answer, moved(self.range, lines), self.rejected, self.probe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +115,18 @@ class Lesson:
 class Section:
     """A part of the document's body.
 
-    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose);
+    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose; 0: a sourced file);
     `content` is verbatim; `section_id` is the format's exact id, shared with other tools.
-    `range` reaches from the fence (or first content line) to the end of the content.
+    `end` and `records` count lines from there, so that a section that only moves stays the same but for that.
     """
 
     kind: SectionKind
     content: str
     start_line: int
     section_id: str
-    range: Range
+    end: Position
     adapter: str | None = None
-    exchanges: tuple[Exchange, ...] = ()
+    records: tuple[Exchange, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     origin: str | None = None  # relative path of the sourced file, None for the document's own body
     auto_harvest: bool = False
@@ -142,14 +146,28 @@ class Section:
     media_alt: str | None = None
     media_transcript: str | None = None
 
+    @property
+    def range(self) -> Range:
+        """From the fence (or first content line) to the end of the content."""
+        first, (line, column) = max(self.start_line - 1, 0), self.end
+        return Range(Position(first, 0), Position(first + line, column))
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The exchanges with their places in the text."""
+        return tuple(each.moved(max(self.start_line - 1, 0)) for each in self.records)
+
     def moved(self, lines: int) -> Section:
         """The same section, so many lines further down."""
-        return replace(
-            self,
-            start_line=self.start_line + lines,
-            range=moved(self.range, lines),
-            exchanges=tuple(replace(each, range=moved(each.range, lines)) for each in self.exchanges),
-        )
+        section = object.__new__(Section)  # thousands of them for one new line; `replace` takes six times as long
+        for take, give in _SLOTS:
+            give(section, take(self))
+        _LINE(section, self.start_line + lines)
+        return section
+
+
+_LINE = Section.__dict__["start_line"].__set__
+_SLOTS = tuple((Section.__dict__[each.name].__get__, Section.__dict__[each.name].__set__) for each in fields(Section))
 
 
 def moved(place: Range, lines: int) -> Range:

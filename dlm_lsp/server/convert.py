@@ -27,9 +27,17 @@ def encoding_of(negotiated: types.PositionEncodingKind | str | None) -> Position
 class Positions:
     """Translates places of one text between the domain (code points) and the client (its code units)."""
 
-    def __init__(self, text: str, encoding: PositionEncoding) -> None:
-        self._lines = LineIndex(text)
+    def __init__(self, text: str | LineIndex, encoding: PositionEncoding) -> None:
+        self._lines = LineIndex(text) if isinstance(text, str) else text
         self._encoding = encoding
+
+    @property
+    def text(self) -> str:
+        return self._lines.text
+
+    def edited(self, start: int, end: int, insert: str) -> Positions:
+        """Those of the text with `insert` in place of the characters from `start` to `end`."""
+        return Positions(self._lines.edited(start, end, insert), self._encoding)
 
     def offset(self, position: types.Position) -> int:
         """The offset in code points. Beyond a line's end means that end, beyond the last line the text's."""
