@@ -12,7 +12,7 @@ from dlm_lsp.document.exchanges import parse_exchanges
 from dlm_lsp.document.identity import exchange_lessons, prose_lessons, section_id
 from dlm_lsp.document.lookalikes import LEAD, explain_lookalike
 from dlm_lsp.document.markers import lift_markers
-from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Range, Related, Section, SectionKind
+from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Related, Section, SectionKind
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.text import span

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dlm_lsp.document.body import Block, parse_body
 from dlm_lsp.document.frontmatter import DELIMITER, FrontmatterText, Split, split
 from dlm_lsp.document.frontmatter import read as read_frontmatter
-from dlm_lsp.document.model import Problem, Section
+from dlm_lsp.document.model import Document, Problem, Section
 from dlm_lsp.document.problems import ProblemList
 
 
@@ -49,6 +49,20 @@ class Reading:
         yield from self.head.problems
         for problems in filter(None, self.problems):
             yield from problems
+
+
+def line_of(document: Document, number: int) -> str:
+    """The text of a line, empty where there is none; quick for the first lines of a document and of its blocks."""
+    text, reading = document.text, document.reading
+    offset, line = 0, 0
+    if reading is not None and number >= reading.lines[0]:
+        block = bisect_right(reading.lines, number) - 1
+        offset, line = reading.offsets[block], reading.lines[block]
+    for _ in range(number - line):
+        if not (offset := text.find("\n", offset) + 1):
+            return ""
+    end = text.find("\n", offset)
+    return text[offset:] if end < 0 else text[offset:end]
 
 
 def read_all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlm_lsp.document.identity import prose_lessons, section_id
-from dlm_lsp.document.model import Position, Range, Section
+from dlm_lsp.document.model import Section
 from dlm_lsp.document.text import LineIndex, normalised
 
 

@@ -61,7 +61,9 @@ class LineIndex:
         if last < len(self._starts) and found and found[-1] == stop:
             found.pop()
         rest = self._starts[last:]
-        return LineIndex(text, [*self._starts[: first + 1], *found, *([each + grown for each in rest] if grown else rest)])
+        return LineIndex(
+            text, [*self._starts[: first + 1], *found, *([each + grown for each in rest] if grown else rest)]
+        )
 
     @property
     def line_count(self) -> int:

@@ -19,6 +19,7 @@ from dlm_lsp.runs import events, views
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
+from dlm_lsp.runs.retelling import Retelling
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus
@@ -68,6 +69,7 @@ class Record:
     sourced: frozenset[str] | None = None
     store: Store | None = None
     view: views.StoreView = field(default_factory=views.StoreView)
+    told: Retelling = field(default_factory=Retelling)
     pending: Pending | None = None
     running: Running | None = None
     lock_timer: Timer | None = None
@@ -123,7 +125,7 @@ class Records:
             self._by_path.pop(record.path, None)
             return
         record.document = record.store = record.sourced = None
-        record.view = views.StoreView()
+        record.view, record.told = views.StoreView(), Retelling()
         record.status = DocumentStatus(document=record.path, generation=record.status.generation, last=last)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -184,6 +186,7 @@ class Records:
             record.sourced,
             learning=views.RunOf(running.request.kind, running.request.document) if running else None,
             queued=views.RunOf(pending.kind, pending.document) if pending else None,
+            told=record.told,
         )
         self.announce(record, event)
 

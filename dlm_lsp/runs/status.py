@@ -133,11 +133,5 @@ class DocumentStatus:
     @property
     def pending(self) -> tuple[SectionStatus, ...]:
         """Sections that the next run would train."""
-        waiting = (
-            SectionState.NEW,
-            SectionState.CHANGED,
-            SectionState.WAITING,
-            SectionState.LEARNING,
-            SectionState.PARTLY,
-        )
-        return tuple(section for section in self.sections if section.state in waiting)
+        settled = (SectionState.LEARNED, SectionState.UNTRAINED, SectionState.EMPTY)
+        return tuple([section for section in self.sections if section.state not in settled])

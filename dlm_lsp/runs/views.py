@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
+from dlm_lsp.runs.retelling import Retelling
 from dlm_lsp.runs.sections import section_statuses
-from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.status import DocumentStatus, SectionStatus
 from dlm_lsp.store import Ledger, Store, StoreError
 from dlm_lsp.training.protocol import RunKind
 
@@ -67,11 +68,19 @@ def with_facts(
     *,
     queued: RunOf | None = None,
     learning: RunOf | None = None,
+    told: Retelling | None = None,
 ) -> DocumentStatus:
     """The record with everything that follows from the newest text, the store and the runs.
 
-    `sourced` are the lessons of the document's sourced files, None while they have not been read.
+    `sourced` are the lessons of the document's sourced files, None while they have not been read. `told` remembers
+    the sections from one call to the next, so that an edit costs what it touched.
     """
+    waiting, going_on = _wanted(queued, store.ledger), _wanted(learning, store.ledger)
+
+    def tell(part: Document) -> tuple[SectionStatus, ...]:
+        return section_statuses(part, store.ledger, queued=waiting, learning=going_on)
+
+    facts = (store, waiting, going_on)
     frontmatter = document.frontmatter if document else None
     return replace(
         status,
@@ -82,14 +91,7 @@ def with_facts(
         version_steps=store.steps,
         version_loss=store.loss,
         removed=_removed(document, store.ledger, sourced),
-        sections=section_statuses(
-            document,
-            store.ledger,
-            queued=_wanted(queued, store.ledger),
-            learning=_wanted(learning, store.ledger),
-        )
-        if document
-        else (),
+        sections=(told or Retelling()).statuses(document, facts, tell) if document else (),
     )
 
 
@@ -99,8 +101,10 @@ def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] 
         return 0
     if document.frontmatter.training.sources and sourced is None:
         return 0
+    if not ledger.lessons:
+        return 0
     present = {lesson.identity for section in document.sections for lesson in section.lessons}
-    return sum(1 for identity in ledger.lessons if identity not in present and identity not in (sourced or ()))
+    return len(ledger.lessons.keys() - present - (sourced or frozenset()))
 
 
 def _wanted(run: RunOf | None, ledger: Ledger) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lsprotocol import types
 
 from dlm_lsp.document import Position, Problem, Range, Severity
@@ -51,22 +53,35 @@ class Positions:
         """A place of the domain as the client counts."""
         return types.Position(place.line, self._lines.to_units(place, self._encoding))
 
+    def plain(self, places: Range) -> dict[str, dict[str, int]]:
+        """The same as JSON."""
+        start, end = places
+        units, encoding = self._lines.to_units, self._encoding
+        return {
+            "start": {"line": start.line, "character": units(start, encoding)},
+            "end": {"line": end.line, "character": units(end, encoding)},
+        }
+
     def range(self, places: Range) -> types.Range:
         """A range of the domain as the client counts."""
         return types.Range(self.position(places.start), self.position(places.end))
 
 
-def diagnostic(problem: Problem, positions: Positions, uri: str, *, with_related: bool) -> types.Diagnostic:
-    """A problem as the client is told it. Second places only for clients that declared to show them."""
-    related = [
-        types.DiagnosticRelatedInformation(types.Location(uri, positions.range(each.range)), each.message)
-        for each in problem.related
-    ]
-    return types.Diagnostic(
-        range=positions.range(problem.range),
-        message=problem.message,
-        severity=_SEVERITIES[problem.severity],
-        code=problem.code,
-        source=SOURCE,
-        related_information=related if related and with_related else None,
-    )
+def diagnostic(problem: Problem, positions: Positions, uri: str, *, with_related: bool) -> dict[str, Any]:
+    """A problem as the client is told it, as JSON: pygls takes twenty times as long with its types, at each keystroke.
+
+    Second places only for clients that declared to show them.
+    """
+    told: dict[str, Any] = {
+        "range": positions.plain(problem.range),
+        "severity": _SEVERITIES[problem.severity].value,
+        "code": problem.code,
+        "source": SOURCE,
+        "message": problem.message,
+    }
+    if problem.related and with_related:
+        told["relatedInformation"] = [
+            {"location": {"uri": uri, "range": positions.plain(each.range)}, "message": each.message}
+            for each in problem.related
+        ]
+    return told

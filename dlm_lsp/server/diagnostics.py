@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
 from dlm_lsp.document import Document, Position, Problem, Range, Severity
+from dlm_lsp.document.reading import line_of
 from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState, SectionStatus
-from dlm_lsp.runs.telling import section_sentence
+from dlm_lsp.runs.telling import count, section_sentence
 from dlm_lsp.server import wording
 
 # The codes of what is said about learning; the document's own problems have theirs (docs/format.md).
@@ -26,6 +31,18 @@ CODES = {
     "run-failed": (Severity.ERROR, "The last run failed; the version before it stays current."),
 }
 
+MAX_MARKS = 200
+"""How many sections of one document are marked with one code; more would be noise, and cost each keystroke."""
+
+_MARKS = {
+    SectionState.NEW: "not-learned",
+    SectionState.CHANGED: "not-learned",
+    SectionState.WAITING: "not-learned",
+    SectionState.LEARNING: "not-learned",
+    SectionState.PARTLY: "partly-learned",
+    SectionState.UNTRAINED: "not-trained",
+}
+
 
 def problems(document: Document, status: DocumentStatus, *, marking: bool = True) -> list[Problem]:
     """All problems of `document` with this status, in the order of the text.
@@ -36,8 +53,7 @@ def problems(document: Document, status: DocumentStatus, *, marking: bool = True
     found = [*document.problems, *_of_runs(places, status)]
     if marking:
         found.extend(_of_saves(places, status))
-        marks = (_of_section(places, section) for section in status.sections)
-        found.extend(mark for mark in marks if mark is not None)
+        found.extend(_of_sections(places, status))
     return sorted(found, key=lambda problem: problem.range.start)
 
 
@@ -46,11 +62,9 @@ class _Places:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._lines = document.text.split("\n")
 
     def line(self, number: int) -> Range:
-        length = len(self._lines[number]) if number < len(self._lines) else 0
-        return Range(Position(number, 0), Position(number, length))
+        return Range(Position(number, 0), Position(number, len(line_of(self._document, number))))
 
     def head(self, section: Range) -> Range:
         """A section's first line only: a mark over all of it would be noise."""
@@ -60,6 +74,36 @@ class _Places:
         """A frontmatter key with its value, its nearest parent that is written, or the first line."""
         place = self._document.key_place(tuple(dotted.split(".")))
         return Range(place.key.start, place.value.end) if place else self.line(0)
+
+
+def _of_sections(places: _Places, status: DocumentStatus) -> list[Problem]:
+    """The first sections of each kind are marked at their fences; how many more there are is said in the first line."""
+    marked = [(code, section) for section in status.sections if (code := _MARKS.get(section.state)) is not None]
+    found: list[Problem] = []
+    counts: Counter[str] = Counter()
+    for code, section in marked if len(marked) <= MAX_MARKS else _first_of_each(marked):
+        counts[code] += 1
+        if (mark := _of_section(places, section)) is not None:
+            found.append(mark)
+    if len(marked) > len(found):
+        for code, total in Counter(code for code, _ in marked).items():
+            if more := total - counts[code]:
+                what = _MORE[code]
+                message = f"{count(more, 'more section')} {what}; the first {counts[code]} are marked where they are."
+                found.append(_problem(code, message, places.line(0)))
+    return found
+
+
+def _first_of_each(marked: list[tuple[str, SectionStatus]]) -> Iterator[tuple[str, SectionStatus]]:
+    for wanted in dict.fromkeys(_MARKS.values()):
+        yield from islice((each for each in marked if each[0] == wanted), MAX_MARKS)
+
+
+_MORE = {
+    "not-learned": "not learned yet",
+    "partly-learned": "learned in part",
+    "not-trained": "of a kind that is not trained on save",
+}
 
 
 def _of_section(places: _Places, section: SectionStatus) -> Problem | None:

@@ -87,6 +87,15 @@ class DlmProtocol(LanguageServerProtocol):
             self._request_futures.pop(identity, None)
             self._result_types.pop(identity, None)
 
+    def notify(self, method: str, params: Any | None = None) -> None:
+        """Sends a notification. Upstream has no quick way for params that are plain JSON, and refuses them for methods
+        of LSP.
+        """
+        if isinstance(params, dict):
+            self._send_data({"jsonrpc": "2.0", "method": method, "params": params})
+        else:
+            super().notify(method, params)
+
     def _receive(self, body: bytes) -> None:
         try:
             message = json.loads(body)
