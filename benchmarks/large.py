@@ -23,6 +23,7 @@ from benchmarks.documents import document, exchange
 from benchmarks.figures import percentile, table
 
 PUBLISH = "textDocument/publishDiagnostics"
+PAUSE = 0.06  # seconds between two keystrokes: sixteen a second, as nobody types
 PROSE = "Mira keeps the light at Orvane, and writes every night what the sea did, which ships went by and why.\n"
 
 
@@ -157,8 +158,10 @@ async def measured(folder: Path, name: str, count: int) -> list[list[str]]:
         for line, column in editor.places(count):
             editor.type(line, column, key)
             rows.setdefault(title, []).append(await timed(editor.told()))
+            await asyncio.sleep(PAUSE)
             editor.erase(line, column, key)
             await editor.told()
+            await asyncio.sleep(PAUSE)
     for line, column in editor.places(max(count // 5, 5)):
         for _ in range(20):
             editor.type(line, column, "x")

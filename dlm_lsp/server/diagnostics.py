@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
-
 from dlm_lsp.document import Document, Position, Problem, Range, Severity
 from dlm_lsp.document.reading import line_of
 from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState, SectionStatus
@@ -35,12 +31,14 @@ MAX_MARKS = 200
 """How many sections of one document are marked with one code; more would be noise, and cost each keystroke."""
 
 _MARKS = {
-    SectionState.NEW: "not-learned",
-    SectionState.CHANGED: "not-learned",
-    SectionState.WAITING: "not-learned",
-    SectionState.LEARNING: "not-learned",
-    SectionState.PARTLY: "partly-learned",
-    SectionState.UNTRAINED: "not-trained",
+    "not-learned": (SectionState.NEW, SectionState.CHANGED, SectionState.WAITING, SectionState.LEARNING),
+    "partly-learned": (SectionState.PARTLY,),
+    "not-trained": (SectionState.UNTRAINED,),
+}
+_MORE = {
+    "not-learned": "not learned yet",
+    "partly-learned": "learned in part",
+    "not-trained": "of a kind that is not trained on save",
 }
 
 
@@ -78,32 +76,15 @@ class _Places:
 
 def _of_sections(places: _Places, status: DocumentStatus) -> list[Problem]:
     """The first sections of each kind are marked at their fences; how many more there are is said in the first line."""
-    marked = [(code, section) for section in status.sections if (code := _MARKS.get(section.state)) is not None]
     found: list[Problem] = []
-    counts: Counter[str] = Counter()
-    for code, section in marked if len(marked) <= MAX_MARKS else _first_of_each(marked):
-        counts[code] += 1
-        if (mark := _of_section(places, section)) is not None:
-            found.append(mark)
-    if len(marked) > len(found):
-        for code, total in Counter(code for code, _ in marked).items():
-            if more := total - counts[code]:
-                what = _MORE[code]
-                message = f"{count(more, 'more section')} {what}; the first {counts[code]} are marked where they are."
-                found.append(_problem(code, message, places.line(0)))
+    for code, states in _MARKS.items():
+        marked = [section for section in status.sections if section.state in states]
+        marks = [_of_section(places, section) for section in marked[:MAX_MARKS]]
+        found += [mark for mark in marks if mark is not None]
+        if more := len(marked) - len(marks):
+            what = f"{count(more, 'more section')} {'is' if more == 1 else 'are'} {_MORE[code]}"
+            found.append(_problem(code, f"{what}; the first {len(marks)} are marked where they are.", places.line(0)))
     return found
-
-
-def _first_of_each(marked: list[tuple[str, SectionStatus]]) -> Iterator[tuple[str, SectionStatus]]:
-    for wanted in dict.fromkeys(_MARKS.values()):
-        yield from islice((each for each in marked if each[0] == wanted), MAX_MARKS)
-
-
-_MORE = {
-    "not-learned": "not learned yet",
-    "partly-learned": "learned in part",
-    "not-trained": "of a kind that is not trained on save",
-}
 
 
 def _of_section(places: _Places, section: SectionStatus) -> Problem | None:

@@ -11,10 +11,10 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server.disk import DiskWatch
 from dlm_lsp.server.documents import Documents, OpenDocument
 
-# A keystroke is checked at once. After it the loop is free for this many times as long as that took, and of the
+# A keystroke is checked at once. After it the loop is free for twice as long as that took, and of the
 # keystrokes that come meanwhile only the last state is checked. Who needs the newest text flushes first.
-_REST = 4.0
-_MAX_REST = 0.5  # seconds
+_REST = 2.0
+_MAX_REST = 0.1  # seconds
 
 
 class Sync:
