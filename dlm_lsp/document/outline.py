@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -38,15 +39,16 @@ class Node(NamedTuple):
 def outline(document: Document) -> tuple[Node, ...]:
     """The frontmatter (if it is closed) and every section, each with what it is made of. Linear time."""
     lines = document.text.split("\n")
-    nodes = [_frontmatter(document, lines)] if document.frontmatter_range is not None else []
-    nodes += [_section(section, lines) for section in document.sections]
+    nodes = [head_node(document, lines)] if document.frontmatter_range is not None else []
+    nodes += [section_node(section, lines) for section in document.sections]
     return tuple(nodes)
 
 
 # --- frontmatter --------------------------------------------------------------------------------------------
 
 
-def _frontmatter(document: Document, lines: Sequence[str]) -> Node:
+def head_node(document: Document, lines: Sequence[str]) -> Node:
+    """The frontmatter with its keys; `lines` are the text's first ones at least."""
     place = document.frontmatter_range
     assert place is not None
     below: dict[KeyPath, list[KeyPath]] = {}
@@ -91,7 +93,8 @@ def _first_value(children: Sequence[Node]) -> str:
 # --- sections -----------------------------------------------------------------------------------------------
 
 
-def _section(section: Section, lines: Sequence[str]) -> Node:
+def section_node(section: Section, lines: Sequence[str]) -> Node:
+    """A section with what it is made of; `lines` are those of the text that it counts its own by."""
     first = section.range.start.line
     fenced = lines[first].startswith("::")
     end = section.range.end.line
@@ -133,17 +136,21 @@ def _records(section: Section, lines: Sequence[str], content: int) -> Iterator[N
         _lines_node("part", lines[number].strip(), lines, number, following - 1)
         for number, following in pairwise((*headers, section.range.end.line + 1))
     ]
+    waiting = deque(parts)
     for exchange in section.exchanges:
         place = exchange.range
-        yield from (part for part in parts if part.range.start < place.start)
-        inside = tuple(part for part in parts if place.start <= part.range.start and part.range.end <= place.end)
+        while waiting and waiting[0].range.start < place.start:
+            yield waiting.popleft()
+        inside = []
+        while waiting and waiting[0].range.start < place.end:
+            part = waiting.popleft()
+            if part.range.end <= place.end:
+                inside.append(part)
         first = next(iter(exchange.prompt.splitlines()), "")
         selection = Range(place.start, _line_rest(lines, place.start, place.end))
-        yield Node(
-            "exchange", _short(first), place, selection, place.end.line, "probe" if exchange.probe else "", inside
-        )
-        parts = [part for part in parts if part.range.start >= place.end]
-    yield from parts
+        detail = "probe" if exchange.probe else ""
+        yield Node("exchange", _short(first), place, selection, place.end.line, detail, tuple(inside))
+    yield from waiting
 
 
 def _prose(lines: Sequence[str], first: int, last: int) -> list[Node]:

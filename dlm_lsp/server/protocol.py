@@ -44,6 +44,10 @@ _REPLACED = (
 )
 
 
+class Json(str):
+    """The result of a request as JSON text: it is sent as it is."""
+
+
 class DlmProtocol(LanguageServerProtocol):
     """Order of life (uninitialised, running, shut down), exact errors, no work for what can't be."""
 
@@ -95,6 +99,16 @@ class DlmProtocol(LanguageServerProtocol):
             self._send_data({"jsonrpc": "2.0", "method": method, "params": params})
         else:
             super().notify(method, params)
+
+    def _send_response(self, msg_id: Any, result: Any = None, error: Any = None) -> None:
+        """Upstream has no way to send what is JSON already."""
+        if error is not None or not isinstance(result, Json):
+            super()._send_response(msg_id, result, error)
+            return
+        self._result_types.pop(msg_id, None)
+        body = f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}'.encode()
+        if self.writer is not None:
+            self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def _receive(self, body: bytes) -> None:
         try:
