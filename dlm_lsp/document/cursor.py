@@ -232,6 +232,6 @@ def _section_at(lines: Sequence[str], number: int, closer: int) -> tuple[Section
         line = lines[above]
         if line.startswith("```"):
             in_code = not in_code
-        elif not in_code and (match := _SECTION.fullmatch(line)):
+        elif not in_code and line.startswith("::") and (match := _SECTION.fullmatch(line)):
             kind = match["kind"]  # type: ignore[assignment]  # one of the kinds, as the pattern says
     return kind, in_code

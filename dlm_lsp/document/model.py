@@ -115,8 +115,8 @@ class Lesson:
 class Section:
     """A part of the document's body.
 
-    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose; 0: a sourced file);
-    `content` is verbatim; `section_id` is the format's exact id, shared with other tools.
+    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose); 0 in a
+    sourced file. `content` is verbatim; `section_id` is the format's exact id, shared with other tools.
     `end` and `records` count lines from there, so that a section that only moves stays the same but for that.
     """
 

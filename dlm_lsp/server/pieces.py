@@ -8,9 +8,12 @@ the places of the lines left open. Outcomes are those of `structure` and `highli
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from operator import itemgetter
 
 from dlm_lsp.document import Document, Section
 from dlm_lsp.document.model import Range, moved
@@ -52,6 +55,7 @@ class Piece:
         self.node = node
         self._tokens = tokens
         self._positions = positions
+        self._flat: Template | None = None
 
     @cached_property
     def tree(self) -> Template:
@@ -61,15 +65,17 @@ class Piece:
 
     def flat(self, uri: str) -> Template:
         """The same as a list without brackets, for clients that show no trees."""
-        lines: list[int] = []
-        where = _text(uri)
-        found = [
-            f'{{"location":{{"uri":{where},"range":{self._range(node.range, lines)}}},"name":{_text(node.name or node.kind)}'
-            f',"kind":{kind}{_field("containerName", container)}}}'
-            for node, container in _walk(self.node, "")
-            if (kind := symbol_kind(node)) is not None
-        ]
-        return Template(",".join(found), tuple(lines))
+        if self._flat is None:
+            lines: list[int] = []
+            where = _text(uri)
+            found = [
+                f'{{"location":{{"uri":{where},"range":{self._range(node.range, lines)}}}'
+                f',"name":{_text(node.name or node.kind)},"kind":{kind}{_field("containerName", container)}}}'
+                for node, container in _walk(self.node, "")
+                if (kind := symbol_kind(node)) is not None
+            ]
+            self._flat = Template(",".join(found), tuple(lines))
+        return self._flat
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
@@ -215,8 +221,9 @@ def tokens_between(pieces: Sequence[tuple[int, Piece]], first: int, last: int) -
 
 def near(pieces: Sequence[tuple[int, Piece]], first: int, last: int) -> Iterator[tuple[int, Piece]]:
     """The pieces that touch the lines from `first` up to `last`."""
-    for line, piece in pieces:
-        if line <= last and line + piece.node.range.end.line >= first:
+    begin = max(bisect_right(pieces, first, key=itemgetter(0)) - 1, 0)
+    for line, piece in islice(pieces, begin, bisect_right(pieces, last, key=itemgetter(0))):
+        if line + piece.node.range.end.line >= first:
             yield line, piece
 
 

@@ -1,4 +1,4 @@
-"""An edited text is read by what was read before it: the outcome is that of a fresh reading, at a fraction of the cost."""
+"""An edited text is read by what was read before it: the outcome is that of a fresh reading, much cheaper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PIECES = st.sampled_from(
         "\n", "\n\n", "\r\n", "\r", " ", "x", "words\n", "::prose::\n", "::instruction::\n", "::instruction#knows::\n",
         "::preference::\n", "::image path=\"a.png\"::\n", "::image::\n", "::wrong::\n", ": :prose::\n", "::", "```\n",
         "```", "### Q\n", "### A\n", "### Q\nq\n### A\na\n", "### Prompt\np\n### Chosen\nc\n### Rejected\nr\n",
-        "### Q !probe\n", "# Title\n", "---\n", "---", "--- \n", "tags: [a]\n", "base_model: x\n", "training:\n  lora_r: 4\n",
+        "### Q !probe\n", "# Title\n", "---\n", "---", "--- \n", "tags: [a]\n", "base_model: x\n",
+        "training:\n  lora_r: 4\n",
         "\ufeff", "\u2028", "\U0001f600", "\u00e9\n", "\ud800", "<!-- dlm-auto-harvest: source=\"a\" -->\n",
         "<!-- dlm-auto-mined: -->\n", "::instruction::\n### Q\nq\n### A\na\n", "::prose::\ntext\n",
     ]
