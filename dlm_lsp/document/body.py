@@ -285,7 +285,7 @@ class _Tokenizer:
             section_id=section_id(block.kind, content, block.fields.get("media_path")),
             end=end,
             adapter=block.adapter,
-            records=tuple(exchange.moved(-first) for exchange in exchanges),
+            records=exchanges,
             lessons=lessons,
             **block.fields,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_lsp.document import Position, Range
-from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.status import DocumentStatus, SectionStatus
 from dlm_lsp.store import path_text
 
 
@@ -17,6 +17,12 @@ def payload(status: DocumentStatus) -> dict[str, Any]:
     """Every field of the record by its name; ranges are 0-based lines and code-point columns, paths are text."""
     plain: dict[str, Any] = _plain(status)
     plain["state"] = status.state.value
+    return plain
+
+
+def plain_of(section: SectionStatus) -> dict[str, Any]:
+    """The same of one section."""
+    plain: dict[str, Any] = _plain(section)
     return plain
 
 

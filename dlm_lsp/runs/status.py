@@ -39,7 +39,7 @@ class SectionState(StrEnum):
     EMPTY = "empty"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SectionStatus:
     """The truth about one section. Losses in nats per token; `version` is the one that last trained it."""
 

@@ -65,6 +65,12 @@ class Outbox:
         if key not in self._timers:
             self._timers[key] = self._clock.call_later(max(due, 0.01), lambda: self._due(key))
 
+    def settled(self, key: str, send: Send) -> None:
+        """Calls `send` when nothing was told under `key` for the interval: for what typing changes, and is large."""
+        self._drop(key)
+        self._waiting[key] = send
+        self._timers[key] = self._clock.call_later(INTERVAL, lambda: self._due(key))
+
     def newest(self, key: str, send: Send) -> None:
         """Calls `send` now, also within the interval; for a client that does not read, the newest one later."""
         self.forget(key)

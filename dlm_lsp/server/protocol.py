@@ -95,7 +95,9 @@ class DlmProtocol(LanguageServerProtocol):
         """Sends a notification. Upstream has no quick way for params that are plain JSON, and refuses them for methods
         of LSP.
         """
-        if isinstance(params, dict):
+        if isinstance(params, Json):
+            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}')
+        elif isinstance(params, dict):
             self._send_data({"jsonrpc": "2.0", "method": method, "params": params})
         else:
             super().notify(method, params)
@@ -106,8 +108,11 @@ class DlmProtocol(LanguageServerProtocol):
             super()._send_response(msg_id, result, error)
             return
         self._result_types.pop(msg_id, None)
-        body = f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}'.encode()
+        self._write(f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}')
+
+    def _write(self, text: str) -> None:
         if self.writer is not None:
+            body = text.encode()
             self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def _receive(self, body: bytes) -> None:
