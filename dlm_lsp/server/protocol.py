@@ -92,9 +92,7 @@ class DlmProtocol(LanguageServerProtocol):
             self._result_types.pop(identity, None)
 
     def notify(self, method: str, params: Any | None = None) -> None:
-        """Sends a notification. Upstream has no quick way for params that are plain JSON, and refuses them for methods
-        of LSP.
-        """
+        """Sends a notification. What is JSON already goes out as it is, without a detour through pygls' types."""
         if isinstance(params, Json):
             self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}')
         elif isinstance(params, dict):
@@ -103,7 +101,7 @@ class DlmProtocol(LanguageServerProtocol):
             super().notify(method, params)
 
     def _send_response(self, msg_id: Any, result: Any = None, error: Any = None) -> None:
-        """Upstream has no way to send what is JSON already."""
+        """Answers a request; what is JSON already goes out as it is."""
         if error is not None or not isinstance(result, Json):
             super()._send_response(msg_id, result, error)
             return
