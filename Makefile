@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners lock audit clean
+.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners bench-large lock audit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory m
 
 bench-learners: setup ## Measure the two kinds of learner against each other
 	$(BIN)/python -m benchmarks.learners
+
+bench-large: setup ## Measure keystrokes and requests in documents of 1 MB and 5,000 sections
+	$(BIN)/python -m benchmarks.large
 
 SECONDS ?= 450
 

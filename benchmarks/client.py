@@ -14,6 +14,10 @@ from typing import Any, TypeVar
 
 SERVER = ("-m", "dlm_lsp")
 PATIENCE = 60.0  # seconds that anything may take before a measurement is given up
+DECLARED = {
+    "window": {"workDoneProgress": True},
+    "experimental": {"dlm": {"trainingStatus": True, "trainingProgress": True}},
+}
 T = TypeVar("T")
 
 
@@ -61,8 +65,10 @@ class Client:
     def notify(self, method: str, params: Any) -> None:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
-    async def initialize(self, *, warm: bool = False, editor: int | None = None, **settings: Any) -> Any:
-        """`editor` is the process that the server is to watch, this one by default.
+    async def initialize(
+        self, *, warm: bool = False, editor: int | None = None, declared: Any = DECLARED, **settings: Any
+    ) -> Any:
+        """`editor` is the process that the server is to watch, this one by default; `declared` what we can do.
 
         `settings` are those of docs/settings.md without `dlm.`; there is no debounce unless they say so.
         """
@@ -71,10 +77,7 @@ class Client:
             {
                 "processId": editor or os.getpid(),
                 "rootUri": None,
-                "capabilities": {
-                    "window": {"workDoneProgress": True},
-                    "experimental": {"dlm": {"trainingStatus": True, "trainingProgress": True}},
-                },
+                "capabilities": declared,
                 "initializationOptions": {"debounceMs": 0, "warmOnOpen": warm, **settings},
             },
         )

@@ -12,7 +12,7 @@ from dlm_lsp.document.exchanges import parse_exchanges
 from dlm_lsp.document.identity import exchange_lessons, prose_lessons, section_id
 from dlm_lsp.document.lookalikes import LEAD, explain_lookalike
 from dlm_lsp.document.markers import lift_markers
-from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Range, Related, Section, SectionKind, SectionText
+from dlm_lsp.document.model import Exchange, Fix, Lesson, Position, Related, Section, SectionKind
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.schema import ADAPTER_NAME
 from dlm_lsp.document.text import span
@@ -30,7 +30,7 @@ _MEDIA_REQUIRED = {"image": ("path",), "audio": ("path", "transcript")}
 
 @dataclass(slots=True)
 class _Block:
-    """The lines of one section to be: `fence` is the index of its fence among the body's lines, -1 for
+    """A section to be: `fence` is the index of its fence among the body's lines, -1 for
     none.
     """
 
@@ -42,45 +42,59 @@ class _Block:
     sound: bool = True  # whether its fence was in order
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of the body: `lines` lines from a fence (or the body's begin) to the next one, `length` characters
+    with their line ends. `section` is None for leading prose without text.
+    """
+
+    lines: int
+    length: int
+    section: Section | None
+
+
 def parse_body(
     lines: Sequence[str],
     first_line: int,
     problems: ProblemList,
-    before: Mapping[SectionText, Section] | None = None,
-) -> tuple[tuple[Section, ...], dict[SectionText, Section]]:
-    """Cuts the body into sections, and tells those without problems by their text, too.
+    known: Mapping[str, Section] | None = None,
+    *,
+    top: bool = True,
+    bottom: bool = True,
+) -> list[Block] | None:
+    """Cuts the body into blocks; the first one is what stands before the first fence.
 
-    `first_line` is the 0-based line of `lines[0]` in the text. What stands in `before` (of another parse) is not
-    read again. After a mistake in a fence the lines below it still become a section, of the kind that was
-    probably meant.
+    `first_line` is the 0-based line of `lines[0]` in the text. Blocks whose text is in `known` (which has sections
+    without problems) are not read again. After a mistake in a fence the lines below it still become a section, of the
+    kind that was probably meant.
+
+    `lines` may be a part of the body: not `top`, it begins with a fence; not `bottom`, a fence would follow, and None
+    is returned if that fence were inside a code block.
     """
-    tokenizer = _Tokenizer(lines, first_line, problems, before or {})
-    return tokenizer.parse(), tokenizer.sound
+    # One line end after the frontmatter and one at the end of the text belong to no section.
+    start, stop = 0, len(lines)
+    if top and stop > 1 and not lines[0]:
+        start = 1
+    if bottom and stop - start > 1 and not lines[-1]:
+        stop -= 1
+    blocks = _Tokenizer(lines[start:stop], first_line + start, problems, known or {}).parse(open_end=not bottom)
+    if blocks is not None and start:
+        blocks[0] = Block(blocks[0].lines + 1, blocks[0].length + 1, blocks[0].section)
+    return blocks if top or blocks is None else blocks[1:]
 
 
 class _Tokenizer:
     def __init__(
-        self,
-        lines: Sequence[str],
-        first_line: int,
-        problems: ProblemList,
-        before: Mapping[SectionText, Section],
+        self, lines: Sequence[str], first_line: int, problems: ProblemList, known: Mapping[str, Section]
     ) -> None:
-        # One line end after the frontmatter and one at the end of the text belong to no section.
-        start, stop = 0, len(lines)
-        if stop > 1 and not lines[0]:
-            start = 1
-        if stop - start > 1 and not lines[-1]:
-            stop -= 1
-        self._lines = lines[start:stop]
-        self._first_line = first_line + start
+        self._lines = lines
+        self._first_line = first_line
         self._problems = problems
-        self._sections: list[Section] = []
+        self._blocks: list[Block] = []
         self._plain: dict[str, tuple[SectionKind, str | None]] = {}  # fences in order, which most documents repeat
-        self._before = before
-        self.sound: dict[SectionText, Section] = {}
+        self._known = known
 
-    def parse(self) -> tuple[Section, ...]:
+    def parse(self, *, open_end: bool) -> list[Block] | None:
         block = _Block("prose", -1, 0, None, {})
         code = -1  # the line that opened the code block
         # Few lines can be more than text: those are looked at one by one.
@@ -99,9 +113,11 @@ class _Tokenizer:
             elif line.lstrip(LEAD)[:1] in (":", "："):
                 self._check_lookalike(number, line)
         if code >= 0:
+            if open_end:
+                return None
             self._unclosed_code(code, block)
         self._close(block, len(self._lines))
-        return tuple(self._sections)
+        return self._blocks
 
     # --- fences ---
 
@@ -233,22 +249,14 @@ class _Tokenizer:
 
     def _close(self, block: _Block, stop: int) -> None:
         """Makes a section of `block`, whose content ends before line `stop`, or takes it over."""
-        fence = self._lines[block.fence] if block.fence >= 0 else None
-        text = (fence, stop - block.start, "\n".join(self._lines[block.start : stop]))
-        section = self._before.get(text) if block.sound else None
-        if section is not None:
-            moved = self._first_line + (block.start if block.fence < 0 else block.fence) + 1 - section.start_line
-            section = section.moved(moved) if moved else section
-        else:
-            found = self._problems.count
+        first = block.start if block.fence < 0 else block.fence
+        text = "\n".join(self._lines[first:stop])
+        section = self._known.get(text) if block.sound and block.fence >= 0 else None
+        if section is None:
             section = self._section(block, stop)
-            if section is None:
-                return
-            if not block.sound or self._problems.full or self._problems.count > found:
-                self._sections.append(section)
-                return
-        self.sound[text] = section
-        self._sections.append(section)
+        elif moved := self._first_line + first + 1 - section.start_line:
+            section = section.moved(moved)
+        self._blocks.append(Block(stop - first, len(text) + (stop > first), section))
 
     def _section(self, block: _Block, stop: int) -> Section | None:
         """The section of `block`; None for prose without text."""
@@ -266,7 +274,7 @@ class _Tokenizer:
             return None
         first = self._first_line + (block.start if block.fence < 0 else block.fence)
         last = stop - 1
-        end = Position(self._first_line + last, len(self._lines[last]))
+        end = Position(self._first_line + last - first, len(self._lines[last]))
         exchanges: tuple[Exchange, ...] = ()
         lessons: tuple[Lesson, ...] = ()
         if fence and (block.kind == "instruction" or block.kind == "preference"):
@@ -281,9 +289,9 @@ class _Tokenizer:
             content=content,
             start_line=first + 1,
             section_id=section_id(block.kind, content, block.fields.get("media_path")),
-            range=Range(Position(first, 0), end),
+            end=end,
             adapter=block.adapter,
-            exchanges=exchanges,
+            records=exchanges,
             lessons=lessons,
             **block.fields,
         )

@@ -281,7 +281,7 @@ def _section_at(lines: Sequence[str], number: int, closer: int) -> tuple[Section
         line = lines[above]
         if line.startswith("```"):
             in_code = not in_code
-        elif not in_code and (match := _SECTION.fullmatch(line)):
+        elif not in_code and line.startswith("::") and (match := _SECTION.fullmatch(line)):
             kind, start = match["kind"], above + 1  # type: ignore[assignment]  # one of them, as the pattern says
     headers = (header_name(kind, line.strip()) for line in reversed(lines[start:number]) if "#" in line)
     return kind, in_code, next(filter(None, headers), None)

@@ -50,7 +50,7 @@ def parse_exchanges(
 
     Headers stand alone on their lines; blanks around them do not matter. The text below one reaches to the
     next header, whatever stands between, and must not be blank. After a mistake it goes on with the next
-    record.
+    record. The places of the exchanges count lines from the fence's.
     """
     return _Parser(kind, content, first_line, fence, problems).parse()
 
@@ -216,15 +216,20 @@ class _Parser:
         self._problems.add(f"{self._kind}-incomplete", self._line_range(header.line), message, related, fixes)
 
     def _exchange(self, record: Sequence[_Field]) -> Exchange:
-        start = self._start(record[0].header.line)
-        place = Range(start, self._end(record[-1].header.line, record[-1].end))
-        bodies = [part.body for part in record]
-        rejected = bodies[2] if len(bodies) > 2 else None
-        return Exchange(bodies[0], bodies[1], place, rejected, record[0].header.probe)
+        above = self._fence.start.line
+        (first, left), (last, right) = (
+            self._start(record[0].header.line),
+            self._end(record[-1].header.line, record[-1].end),
+        )
+        place = Range(Position(first - above, left), Position(last - above, right))
+        rejected = record[2].body if len(record) > 2 else None
+        return Exchange(record[0].body, record[1].body, place, rejected, record[0].header.probe)
 
     def _end(self, start: int, stop: int) -> Position:
         """The end of the last line between `start` and `stop` that is not blank."""
-        last = next(number for number in range(stop - 1, start - 1, -1) if self._lines[number].strip())
+        last = stop - 1
+        while not self._lines[last].strip():
+            last -= 1
         line, column = self._place(last)
         return Position(line, column + len(self._lines[last].rstrip()))
 

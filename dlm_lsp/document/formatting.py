@@ -7,6 +7,7 @@ first, between attributes, around captions, below a fence without text, at the e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from itertools import pairwise
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -22,7 +23,7 @@ from dlm_lsp.document.yaml_text import YamlError, read_yaml
 DELIMITER = "---"
 _MEDIA = ("image", "audio")
 # All of a section but its place, and its exchanges, which follow from its content.
-_FIELDS = attrgetter(*(set(Section.__slots__) - {"range", "start_line", "content", "exchanges"}))
+_FIELDS = attrgetter(*({each.name for each in fields(Section)} - {"start_line", "end", "content", "records"}))
 
 
 class Change(NamedTuple):

@@ -25,16 +25,14 @@ def section_id(kind: SectionKind, content: str, media_path: str | None = None) -
 
 def exchange_lessons(exchanges: Sequence[Exchange]) -> tuple[Lesson, ...]:
     """One lesson for each exchange, in their order."""
-    return tuple(
-        Lesson(
-            identity=_digest("exchange", exchange.prompt, exchange.answer),
-            anchor=_digest("exchange", exchange.prompt),
-            kind="exchange",
-            prompt=exchange.prompt,
-            answer=exchange.answer,
-        )
-        for exchange in exchanges
-    )
+    return tuple(map(_lesson, exchanges))
+
+
+def _lesson(exchange: Exchange) -> Lesson:
+    digest = _started("exchange", exchange.prompt)
+    anchor = digest.hexdigest()[:_DIGITS]
+    digest.update(_part(exchange.answer))
+    return Lesson(digest.hexdigest()[:_DIGITS], anchor, "exchange", exchange.prompt, exchange.answer)
 
 
 def prose_lessons(content: str) -> tuple[Lesson, ...]:
@@ -54,9 +52,18 @@ def prose_lessons(content: str) -> tuple[Lesson, ...]:
 
 
 def _digest(*parts: str) -> str:
-    """16 hex digits over the parts, each preceded by its length, so that no two lists run together."""
-    raw = [_utf8(part) for part in parts]
-    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in raw)).hexdigest()[:_DIGITS]
+    """16 hex digits over the parts."""
+    return _started(*parts).hexdigest()[:_DIGITS]
+
+
+def _started(*parts: str) -> hashlib._Hash:
+    """A digest over the parts, each preceded by its length, so that no two lists run together. More may follow."""
+    return hashlib.sha256(b"".join(map(_part, parts)))
+
+
+def _part(part: str) -> bytes:
+    raw = _utf8(part)
+    return len(raw).to_bytes(8, "big") + raw
 
 
 def _utf8(text: str) -> bytes:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from dlm_lsp.document.reading import Reading
     from dlm_lsp.document.schema import Frontmatter
 
 SectionKind = Literal["prose", "instruction", "preference", "image", "audio"]
 KeyPath = tuple[str | int, ...]
-SectionText = tuple[str | None, int, str]
-"""All that a section follows from, but for its place: its fence's line, how many lines are below it, and those."""
 
 
 class Position(NamedTuple):
@@ -78,6 +77,12 @@ class Problem:
     related: tuple[Related, ...] = ()
     fixes: tuple[Fix, ...] = ()
 
+    def moved(self, lines: int) -> Problem:
+        """The same problem, so many lines further down, with all that belongs to it."""
+        related = tuple(replace(each, range=moved(each.range, lines)) for each in self.related)
+        fixes = tuple(replace(each, range=moved(each.range, lines)) for each in self.fixes)
+        return replace(self, range=moved(self.range, lines), related=related, fixes=fixes)
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -88,6 +93,10 @@ class Exchange:
     range: Range
     rejected: str | None = None
     probe: bool = False
+
+    def moved(self, lines: int) -> Exchange:
+        """The same exchange, so many lines further down."""
+        return Exchange(self.prompt, self.answer, moved(self.range, lines), self.rejected, self.probe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +116,22 @@ class Lesson:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Section:
     """A part of the document's body.
 
-    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose);
-    `content` is verbatim; `section_id` is the format's exact id, shared with other tools.
-    `range` reaches from the fence (or first content line) to the end of the content.
+    `start_line` is the format's 1-based line of the fence (or of the first body line for leading prose); 0 in a
+    sourced file. `content` is verbatim; `section_id` is the format's exact id, shared with other tools.
+    `end` and `records` count lines from there, so that a section that only moves stays the same but for that.
     """
 
     kind: SectionKind
     content: str
     start_line: int
     section_id: str
-    range: Range
+    end: Position
     adapter: str | None = None
-    exchanges: tuple[Exchange, ...] = ()
+    records: tuple[Exchange, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     origin: str | None = None  # relative path of the sourced file, None for the document's own body
     auto_harvest: bool = False
@@ -142,19 +151,36 @@ class Section:
     media_alt: str | None = None
     media_transcript: str | None = None
 
+    @property
+    def range(self) -> Range:
+        """From the fence (or first content line) to the end of the content."""
+        first, (line, column) = max(self.start_line - 1, 0), self.end
+        return _range(first, 0, first + line, column)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The exchanges with their places in the text."""
+        return tuple(each.moved(max(self.start_line - 1, 0)) for each in self.records)
+
     def moved(self, lines: int) -> Section:
         """The same section, so many lines further down."""
-        return replace(
-            self,
-            start_line=self.start_line + lines,
-            range=_moved(self.range, lines),
-            exchanges=tuple(replace(each, range=_moved(each.range, lines)) for each in self.exchanges),
-        )
+        section = object.__new__(Section)  # thousands of them for one new line; `replace` takes ten times as long
+        said = section.__dict__
+        said.update(self.__dict__)
+        said["start_line"] += lines
+        return section
 
 
-def _moved(place: Range, lines: int) -> Range:
+def moved(place: Range, lines: int) -> Range:
+    """The same range, so many lines further down."""
     (start, left), (end, right) = place
-    return Range(Position(start + lines, left), Position(end + lines, right))
+    return _range(start + lines, left, end + lines, right)
+
+
+def _range(first: int, left: int, last: int, right: int) -> Range:
+    """`Range(Position(first, left), Position(last, right))`, in half the time."""
+    new = tuple.__new__
+    return new(Range, (new(Position, (first, left)), new(Position, (last, right))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +196,8 @@ class Document:
     """What a `.dlm` text says, and everything that is wrong with it.
 
     `text` has no byte order mark and LF line ends. `frontmatter` is None when it could not be validated; the
-    sections are there all the same. `keys` maps each frontmatter key path to its place. `sound` holds the
-    sections without problems by their text, for the next parse of an edited text.
+    sections are there all the same. `keys` maps each frontmatter key path to its place. `reading` is what the next
+    parse of an edited text takes over; None where there is nothing to take.
     """
 
     text: str
@@ -180,7 +206,7 @@ class Document:
     problems: tuple[Problem, ...]
     keys: Mapping[KeyPath, KeyPlace] = field(default_factory=dict)
     frontmatter_range: Range | None = None
-    sound: Mapping[SectionText, Section] = field(default_factory=dict, compare=False, repr=False)
+    reading: Reading | None = field(default=None, compare=False, repr=False)
 
     def key_place(self, path: KeyPath) -> KeyPlace | None:
         """Where the key stands, or its nearest parent that is written; None when none of them is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -38,15 +39,16 @@ class Node(NamedTuple):
 def outline(document: Document) -> tuple[Node, ...]:
     """The frontmatter (if it is closed) and every section, each with what it is made of. Linear time."""
     lines = document.text.split("\n")
-    nodes = [_frontmatter(document, lines)] if document.frontmatter_range is not None else []
-    nodes += [_section(section, lines) for section in document.sections]
+    nodes = [head_node(document, lines)] if document.frontmatter_range is not None else []
+    nodes += [section_node(section, lines) for section in document.sections]
     return tuple(nodes)
 
 
 # --- frontmatter --------------------------------------------------------------------------------------------
 
 
-def _frontmatter(document: Document, lines: Sequence[str]) -> Node:
+def head_node(document: Document, lines: Sequence[str]) -> Node:
+    """The frontmatter with its keys; `lines` are the text's first ones at least."""
     place = document.frontmatter_range
     assert place is not None
     below: dict[KeyPath, list[KeyPath]] = {}
@@ -91,30 +93,32 @@ def _first_value(children: Sequence[Node]) -> str:
 # --- sections -----------------------------------------------------------------------------------------------
 
 
-def _section(section: Section, lines: Sequence[str]) -> Node:
-    first = section.range.start.line
+def section_node(section: Section, lines: Sequence[str]) -> Node:
+    """A section with what it is made of; `lines` are those of the text that it counts its own by."""
+    place = section.range
+    first = place.start.line
     fenced = lines[first].startswith("::")
-    end = section.range.end.line
+    end = place.end.line
     # An empty content is one blank line or none at all: its section then ends with the fence or the markers.
     blank = end > first and not lines[end]
     content = end - section.content.count("\n") + (not section.content and not blank)
-    selection = _line(lines, first) if fenced else Range(section.range.start, _line(lines, first).end)
+    selection = _line(lines, first) if fenced else Range(place.start, _line(lines, first).end)
     children: list[Node] = []
     if fenced and first + 1 < content:
         children.append(_lines_node("markers", "provenance", lines, first + 1, content - 1))
-    last = _last_line(lines, first, section.range.end.line)
+    last = _last_line(lines, first, end)
     if section.kind in ("instruction", "preference"):
         children += _records(section, lines, content)
     else:
         children += _prose(lines, content, last)
     name = section.kind + (f"#{section.adapter}" if section.adapter else "")
     detail = _detail(section, lines, content, last)
-    return Node("section", name, section.range, selection, last, detail, tuple(children))
+    return Node("section", name, place, selection, last, detail, tuple(children))
 
 
 def _detail(section: Section, lines: Sequence[str], content: int, last: int) -> str:
     if section.kind in ("instruction", "preference"):
-        count = len(section.exchanges)
+        count = len(section.records)
         return "1 exchange" if count == 1 else f"{count} exchanges"
     if section.media_path is not None:
         return _short(section.media_path)
@@ -124,26 +128,27 @@ def _detail(section: Section, lines: Sequence[str], content: int, last: int) -> 
 
 def _records(section: Section, lines: Sequence[str], content: int) -> Iterator[Node]:
     """The exchanges of a section with their parts. One that is not complete has parts and no exchange."""
-    headers = [
-        number
-        for number in range(content, section.range.end.line + 1)
-        if header_name(section.kind, lines[number].strip())
-    ]
+    end = section.range.end.line
+    headers = [number for number in range(content, end + 1) if header_name(section.kind, lines[number].strip())]
     parts = [
         _lines_node("part", lines[number].strip(), lines, number, following - 1)
-        for number, following in pairwise((*headers, section.range.end.line + 1))
+        for number, following in pairwise((*headers, end + 1))
     ]
+    waiting = deque(parts)
     for exchange in section.exchanges:
         place = exchange.range
-        yield from (part for part in parts if part.range.start < place.start)
-        inside = tuple(part for part in parts if place.start <= part.range.start and part.range.end <= place.end)
+        while waiting and waiting[0].range.start < place.start:
+            yield waiting.popleft()
+        inside = []
+        while waiting and waiting[0].range.start < place.end:
+            part = waiting.popleft()
+            if part.range.end <= place.end:
+                inside.append(part)
         first = next(iter(exchange.prompt.splitlines()), "")
         selection = Range(place.start, _line_rest(lines, place.start, place.end))
-        yield Node(
-            "exchange", _short(first), place, selection, place.end.line, "probe" if exchange.probe else "", inside
-        )
-        parts = [part for part in parts if part.range.start >= place.end]
-    yield from parts
+        detail = "probe" if exchange.probe else ""
+        yield Node("exchange", _short(first), place, selection, place.end.line, detail, tuple(inside))
+    yield from waiting
 
 
 def _prose(lines: Sequence[str], first: int, last: int) -> list[Node]:

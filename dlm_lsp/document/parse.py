@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from dlm_lsp.document import frontmatter
-from dlm_lsp.document.body import parse_body
-from dlm_lsp.document.model import Document, Fix, Position, Range, Related, Section, SectionText
+from dlm_lsp.document.frontmatter import split
+from dlm_lsp.document.model import Document, Fix, Position, Range, Related, Section
 from dlm_lsp.document.problems import ProblemList
+from dlm_lsp.document.reading import Reading, read_again, read_all
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,21 +32,32 @@ def parse(text: str | bytes, before: Document | None = None) -> Document:
         text = decoded
     if not text.isascii():
         text = _without_surrogates(text, problems)
+    if problems.count:
+        return replace(_read(text, problems), reading=None)
+    return _read(text, problems, before.text, before.reading) if before is not None else _read(text, problems)
+
+
+def _read(text: str, problems: ProblemList, before: str = "", read: Reading | None = None) -> Document:
+    """What a text without halves of pairs says; `read` is the reading of another text, `before`."""
     first_column = 1 if text.startswith(BYTE_ORDER_MARK) else 0
     plain = normalised(text)
-    lines = plain.split("\n")
-    parts = frontmatter.split(lines, first_column, problems)
-    if parts is None:
-        return Document(plain, None, (), problems.finish())
-    head = frontmatter.FrontmatterText()
-    sections: tuple[Section, ...] = ()
-    sound: dict[SectionText, Section] = {}
-    if parts.body is not None:
-        head = frontmatter.read(lines[1 : parts.body - 1], parts.opener, problems)
-        sections, sound = parse_body(lines[parts.body :], parts.body, problems, before.sound if before else None)
-        _check_duplicates(sections, problems)
+    reading = read_again(plain, first_column, before, read) if read is not None else None
+    if reading is not None:
+        problems.take(reading.told)
+    else:
+        lines = plain.split("\n")
+        parts = split(lines, first_column, problems)
+        if parts is None:
+            return Document(plain, None, (), problems.finish())
+        if parts.body is None:
+            return Document(plain, None, (), problems.finish(), {}, Range(parts.opener.start, parts.end))
+        reading = read_all(lines, parts, first_column, problems, (before, read) if read is not None else None)
+    sections = tuple(section for section in reading.sections if section is not None)
+    _check_duplicates(sections, problems)
+    said, parts = reading.head.said, reading.head.parts
     place = Range(parts.opener.start, parts.end)
-    return Document(plain, head.frontmatter, sections, problems.finish(), head.keys, place, sound)
+    known = reading if reading.whole else None
+    return Document(plain, said.frontmatter, sections, problems.finish(), said.keys, place, known)
 
 
 def _undecodable(raw: bytes, error: UnicodeDecodeError, problems: ProblemList) -> Document:
@@ -60,17 +72,22 @@ def _undecodable(raw: bytes, error: UnicodeDecodeError, problems: ProblemList) -
 
 def _without_surrogates(text: str, problems: ProblemList) -> str:
     """`text` with U+FFFD for lone surrogates, which editors can hold and files can't."""
-    first = _SURROGATE.search(text)
-    if first is None:
+    try:
+        text.encode()  # many times quicker than a search
         return text
-    start = LineIndex(text).position(first.start())
-    message = f"The character U+{ord(first[0]):04X} is half of a pair and can't be saved as UTF-8: remove it."
+    except UnicodeEncodeError as error:
+        found = error.start
+    start = LineIndex(text).position(found)
+    message = f"The character U+{ord(text[found]):04X} is half of a pair and can't be saved as UTF-8: remove it."
     problems.add("lone-surrogate", Range(start, Position(start.line, start.column + 1)), message)
     return _SURROGATE.sub("\ufffd", text)
 
 
 def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> None:
     """A lesson that stands in the document twice is learned once; most often the second is a slip."""
+    identities = [lesson.identity for section in sections for lesson in section.lessons]
+    if len(set(identities)) == len(identities):
+        return
     first: dict[str, Range] = {}
     for section in sections:
         is_prose = section.kind == "prose"

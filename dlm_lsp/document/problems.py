@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -140,6 +140,11 @@ class ProblemList:
         return len(self._problems) + self._left_out
 
     @property
+    def told(self) -> Sequence[Problem]:
+        """The problems in the order in which they were found."""
+        return self._problems
+
+    @property
     def full(self) -> bool:
         """Whether further problems are only counted, so that their messages need no effort."""
         return len(self._problems) >= MAX_PROBLEMS
@@ -168,6 +173,13 @@ class ProblemList:
         severity = CATALOGUE[code].severity
         self.errors += severity is Severity.ERROR
         self._problems.append(Problem(code, severity, message, place, tuple(related), tuple(fixes)))
+
+    def take(self, found: Iterable[Problem]) -> None:
+        """Adds problems that an earlier reading found."""
+        for problem in found:
+            if not self.skip(problem.code):
+                self.errors += problem.severity is Severity.ERROR
+                self._problems.append(problem)
 
     def finish(self) -> tuple[Problem, ...]:
         """All problems in the order of their places."""

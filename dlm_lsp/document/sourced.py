@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlm_lsp.document.identity import prose_lessons, section_id
-from dlm_lsp.document.model import Position, Range, Section
+from dlm_lsp.document.model import Section
 from dlm_lsp.document.text import LineIndex, normalised
 
 
@@ -21,7 +21,7 @@ def sourced_section(relative_path: str, text: str) -> Section:
         content=content,
         start_line=0,
         section_id=section_id("prose", content),
-        range=Range(Position(0, 0), LineIndex(text).end),
+        end=LineIndex(text).end,
         lessons=prose_lessons(content) if body.strip() else (),
         origin=relative_path,
     )

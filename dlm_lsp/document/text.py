@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from itertools import accumulate
 from typing import Literal
 
 from dlm_lsp.document.model import Position, Range
@@ -46,14 +47,29 @@ class LineIndex:
     its line ends and its byte order mark, which is an ordinary column of the first line.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, starts: list[int] | None = None) -> None:
+        """`starts` are the offsets of all lines, if they are known."""
         self.text = text
-        self._starts = [0]
-        self._ends: list[int] = []
-        for match in _LINE_END.finditer(text):
-            self._ends.append(match.start())
-            self._starts.append(match.end())
-        self._ends.append(len(text))
+        self._ascii = text.isascii()
+        self._starts = _starts(text) if starts is None else starts
+
+    def edited(self, start: int, end: int, insert: str) -> LineIndex:
+        """The index of the text with `insert` in place of what is from `start` to `end`; only that is searched.
+
+        The line before is searched, too: its line end may become a part of another one, or be cut.
+        """
+        text = f"{self.text[:start]}{insert}{self.text[end:]}"
+        first = bisect_right(self._starts, max(start - 1, 0)) - 1
+        last = bisect_right(self._starts, end)
+        grown = len(insert) - (end - start)
+        stop = self._starts[last] + grown if last < len(self._starts) else len(text)
+        found = [match.end() for match in _LINE_END.finditer(text, self._starts[first], stop)]
+        if last < len(self._starts) and found and found[-1] == stop:
+            found.pop()
+        rest = self._starts[last:]
+        return LineIndex(
+            text, [*self._starts[: first + 1], *found, *([each + grown for each in rest] if grown else rest)]
+        )
 
     @property
     def line_count(self) -> int:
@@ -63,19 +79,19 @@ class LineIndex:
     @property
     def end(self) -> Position:
         """The place after the last character."""
-        return Position(self.line_count - 1, self._ends[-1] - self._starts[-1])
+        return Position(self.line_count - 1, len(self.text) - self._starts[-1])
 
     def line(self, number: int) -> str:
         """The text of a line without its end; empty for a line that does not exist."""
         if not 0 <= number < self.line_count:
             return ""
-        return self.text[self._starts[number] : self._ends[number]]
+        return self.text[self._starts[number] : self._end(number)]
 
     def position(self, offset: int) -> Position:
         """The position of the code point at `offset`; within a line end, the end of its line."""
         offset = min(max(offset, 0), len(self.text))
         number = bisect_right(self._starts, offset) - 1
-        return Position(number, min(offset, self._ends[number]) - self._starts[number])
+        return Position(number, min(offset, self._end(number)) - self._starts[number])
 
     def offset(self, position: Position) -> int:
         """The offset in code points of `position`."""
@@ -88,13 +104,21 @@ class LineIndex:
             return Position(0, 0)
         if position.line >= self.line_count:
             return self.end
-        length = self._ends[position.line] - self._starts[position.line]
+        length = self._end(position.line) - self._starts[position.line]
         return Position(position.line, min(max(position.column, 0), length))
+
+    def _end(self, number: int) -> int:
+        """The offset of a line's end."""
+        if number + 1 >= len(self._starts):
+            return len(self.text)
+        end = self._starts[number + 1] - 1
+        is_pair = self.text[end] == "\n" and end > self._starts[number] and self.text[end - 1] == "\r"
+        return end - 1 if is_pair else end
 
     def to_units(self, position: Position, encoding: PositionEncoding) -> int:
         """The column of `position` as a client counts it."""
         position = self.clamp(position)
-        if encoding == "utf-32":
+        if self._ascii or encoding == "utf-32":
             return position.column
         before = self.line(position.line)[: position.column]
         if before.isascii():
@@ -119,3 +143,11 @@ class LineIndex:
         if cut < len(raw) and raw[cut + 1] & 0xFC == 0xDC and raw[cut - 1] & 0xFC == 0xD8:
             cut -= 2
         return Position(line, len(raw[:cut].decode("utf-16-le", "surrogatepass")))
+
+
+def _starts(text: str) -> list[int]:
+    if "\r" in text:
+        return [0, *(match.end() for match in _LINE_END.finditer(text))]
+    lines = text.split("\n")
+    lines.pop()
+    return list(accumulate(map((1).__add__, map(len, lines)), initial=0))

@@ -33,12 +33,18 @@ def tokens(document: Document, nodes: Sequence[Node]) -> tuple[Token, ...]:
     lines = document.text.split("\n")
     found: list[Token] = []
     for node in nodes:
-        if node.kind == "frontmatter":
-            found += _frontmatter(document, node, lines)
-        else:
-            found += _section(node, lines)
-    found.sort(key=lambda token: token.range)
+        found += head_tokens(document, node, lines) if node.kind == "frontmatter" else section_tokens(node, lines)
     return tuple(found)
+
+
+def head_tokens(document: Document, node: Node, lines: Sequence[str]) -> list[Token]:
+    """Those of the frontmatter, in their order."""
+    return sorted(_frontmatter(document, node, lines), key=lambda token: token.range)
+
+
+def section_tokens(node: Node, lines: Sequence[str]) -> list[Token]:
+    """Those of a section, in their order."""
+    return sorted(_section(node, lines), key=lambda token: token.range)
 
 
 def _frontmatter(document: Document, node: Node, lines: Sequence[str]) -> Iterator[Token]:

@@ -18,6 +18,7 @@ from dlm_lsp.runs import events, views
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
+from dlm_lsp.runs.retelling import Retelling
 from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus, Failure
@@ -85,6 +86,7 @@ class Record:
     sourced: frozenset[str] | None = None
     store: Store | None = None
     view: views.StoreView = field(default_factory=views.StoreView)
+    told: Retelling = field(default_factory=Retelling)
     pending: Pending | None = None
     running: Running | None = None
     lock_timer: Timer | None = None
@@ -149,7 +151,7 @@ class Records:
             self._by_path.pop(record.path, None)
             return
         record.document = record.store = record.sourced = record.truth = None
-        record.view = views.StoreView()
+        record.view, record.told = views.StoreView(), Retelling()
         record.status = DocumentStatus(document=record.path, generation=record.status.generation, last=last)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -214,6 +216,7 @@ class Records:
             learning=record.learning,
             queued=record.queued,
             failure=record.failure,
+            told=record.told,
         )
         record.status = replace(status, sections_generation=status.generation + 1)
         self.announce(record, event)

@@ -56,7 +56,7 @@ class Forgotten:
     revert_to: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SectionStatus:
     """The truth about one section. Losses in nats per token; `version` is the one that last trained it."""
 
@@ -202,12 +202,5 @@ class DocumentStatus:
     @property
     def pending(self) -> tuple[SectionStatus, ...]:
         """Sections that the next run would train."""
-        waiting = (
-            SectionState.NEW,
-            SectionState.CHANGED,
-            SectionState.WAITING,
-            SectionState.LEARNING,
-            SectionState.PARTLY,
-            SectionState.FAILED,
-        )
-        return tuple(section for section in self.sections if section.state in waiting)
+        settled = (SectionState.LEARNED, SectionState.UNTRAINED, SectionState.EMPTY)
+        return tuple([section for section in self.sections if section.state not in settled])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
+from dlm_lsp.runs.retelling import Retelling
 from dlm_lsp.runs.sections import section_statuses
-from dlm_lsp.runs.status import DocumentStatus, Failure
+from dlm_lsp.runs.status import DocumentStatus, Failure, SectionStatus
 from dlm_lsp.store import Ledger, Store, StoreError, readable
 from dlm_lsp.training.protocol import RunKind
 
@@ -79,12 +80,21 @@ def with_facts(
     queued: frozenset[str] = frozenset(),
     learning: frozenset[str] = frozenset(),
     failure: Failure | None = None,
+    told: Retelling | None = None,
 ) -> DocumentStatus:
     """The record with everything that follows from the newest text, the store and the runs.
 
     `sourced` are the lessons of the document's sourced files, None while they have not been read; `queued` and
-    `learning` those of a run that waits or goes on, as `wanted` tells them.
+    `learning` those of a run that waits or goes on, as `wanted` tells them. `told` remembers the sections from one
+    call to the next, so that an edit costs what it touched.
     """
+
+    def tell(part: Document) -> tuple[SectionStatus, ...]:
+        return section_statuses(
+            part, store.ledger, queued=queued, learning=learning, failure=failure, versions=store.versions
+        )
+
+    facts = (store, queued, learning, failure)
     frontmatter = document.frontmatter if document else None
     return replace(
         status,
@@ -95,16 +105,7 @@ def with_facts(
         version_steps=store.steps,
         version_loss=store.loss,
         removed=_removed(document, store.ledger, sourced, status.removed),
-        sections=section_statuses(
-            document,
-            store.ledger,
-            queued=queued,
-            learning=learning,
-            failure=failure,
-            versions=store.versions,
-        )
-        if document
-        else (),
+        sections=(told or Retelling()).statuses(document, facts, tell) if document else (),
     )
 
 
@@ -119,8 +120,10 @@ def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] 
         return 0
     if not document.trainable:
         return min(before, len(ledger.lessons))
+    if not ledger.lessons:
+        return 0
     present = {lesson.identity for section in document.sections for lesson in section.lessons}
-    return sum(1 for identity in ledger.lessons if identity not in present and identity not in (sourced or ()))
+    return len(ledger.lessons.keys() - present - (sourced or frozenset()))
 
 
 def failed_sentence(at: float, why: str) -> str:

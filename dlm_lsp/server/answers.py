@@ -16,7 +16,6 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import count
 from dlm_lsp.server import wording
 from dlm_lsp.server.documents import Documents, path_of
-from dlm_lsp.server.payloads import range_payload
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.store import StoreError
 from dlm_lsp.training.protocol import LearnerError
@@ -58,7 +57,7 @@ class AnswersView:
         plain = [answer_payload(each) for each in found.answers]
         if document is not None:
             for each, told in zip(found.answers, plain, strict=True):
-                told["range"] = range_payload(each.range, document.seen.positions)
+                told["range"] = document.seen.positions.plain(each.range)
         return {
             "ok": True,
             "message": summary(found),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dlm_lsp.document import Document, Position, Problem, Range, Severity
+from dlm_lsp.document.reading import line_of
 from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState, SectionStatus
-from dlm_lsp.runs.telling import forgotten_sentence, section_sentence
+from dlm_lsp.runs.telling import count, forgotten_sentence, section_sentence
 from dlm_lsp.server import wording
 
 # The codes of what is said about learning; the document's own problems have theirs (docs/format.md).
@@ -30,6 +31,20 @@ CODES = {
     "run-failed": (Severity.ERROR, "The last run failed; the version before it stays current."),
 }
 
+MAX_MARKS = 200
+"""How many sections of one document are marked with one code; more would be noise, and cost each keystroke."""
+
+_MARKS = {
+    "not-learned": (SectionState.NEW, SectionState.CHANGED, SectionState.WAITING, SectionState.LEARNING),
+    "partly-learned": (SectionState.PARTLY,),
+    "not-trained": (SectionState.UNTRAINED,),
+}
+_MORE = {
+    "not-learned": "not learned yet",
+    "partly-learned": "learned in part",
+    "not-trained": "of a kind that is not trained on save",
+}
+
 
 def problems(document: Document, status: DocumentStatus, *, marking: bool = True) -> list[Problem]:
     """All problems of `document` with this status, in the order of the text.
@@ -40,9 +55,8 @@ def problems(document: Document, status: DocumentStatus, *, marking: bool = True
     found = [*document.problems, *_of_runs(places, status)]
     if marking:
         found.extend(_of_saves(places, status))
-        marks = (_of_section(places, section) for section in status.sections)
-        found.extend(mark for mark in marks if mark is not None)
-        found.extend(mark for section in status.sections for mark in _forgotten(places, section))
+        found.extend(_of_sections(places, status))
+        found.extend(mark for section in status.sections if section.forgotten for mark in _forgotten(places, section))
     return sorted(found, key=lambda problem: problem.range.start)
 
 
@@ -51,11 +65,9 @@ class _Places:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._lines = document.text.split("\n")
 
     def line(self, number: int) -> Range:
-        length = len(self._lines[number]) if number < len(self._lines) else 0
-        return Range(Position(number, 0), Position(number, length))
+        return Range(Position(number, 0), Position(number, len(line_of(self._document, number))))
 
     def head(self, section: Range) -> Range:
         """A section's first line only: a mark over all of it would be noise."""
@@ -65,6 +77,19 @@ class _Places:
         """A frontmatter key with its value, its nearest parent that is written, or the first line."""
         place = self._document.key_place(tuple(dotted.split(".")))
         return Range(place.key.start, place.value.end) if place else self.line(0)
+
+
+def _of_sections(places: _Places, status: DocumentStatus) -> list[Problem]:
+    """The first sections of each kind are marked at their fences; how many more there are is said in the first line."""
+    found: list[Problem] = []
+    for code, states in _MARKS.items():
+        marked = [section for section in status.sections if section.state in states]
+        marks = [_of_section(places, section) for section in marked[:MAX_MARKS]]
+        found += [mark for mark in marks if mark is not None]
+        if more := len(marked) - len(marks):
+            what = f"{count(more, 'more section')} {'is' if more == 1 else 'are'} {_MORE[code]}"
+            found.append(_problem(code, f"{what}; the first {len(marks)} are marked where they are.", places.line(0)))
+    return found
 
 
 def _of_section(places: _Places, section: SectionStatus) -> Problem | None:

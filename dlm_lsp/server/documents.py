@@ -62,6 +62,13 @@ class Text:
     def positions(self) -> Positions:
         return Positions(self.text, self.encoding)
 
+    def edited(self, start: int, end: int, insert: str, version: int | None) -> Text:
+        """The text with `insert` in place of the characters from `start` to `end`. Its lines need no search."""
+        positions = self.positions.edited(start, end, insert)
+        text = Text(positions.text, version, self.encoding)
+        text.__dict__["positions"] = positions  # where `cached_property` keeps it
+        return text
+
 
 @dataclass
 class OpenDocument:
@@ -122,14 +129,13 @@ class Documents:
             log.info("a change of a document that is not open is dropped: %s", uri)
             return None
         for change in changes:
-            text = document.now.text
+            now, insert = document.now, _sound(change.text)
             if isinstance(change, types.TextDocumentContentChangePartial):
                 # The ends in either order, as the editors' own implementation of text documents takes them.
-                start, end = sorted(map(document.now.positions.offset, (change.range.start, change.range.end)))
-                text = text[:start] + change.text + text[end:]
+                start, end = sorted(map(now.positions.offset, (change.range.start, change.range.end)))
+                document.now = now.edited(start, end, insert, version)
             else:
-                text = change.text
-            document.now = Text(_sound(text), version, self.encoding)
+                document.now = Text(insert, version, self.encoding)
         if not changes:
             document.now = replace(document.now, version=version)
         document.dirty = True

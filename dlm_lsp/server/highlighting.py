@@ -14,6 +14,11 @@ LEGEND = types.SemanticTokensLegend(token_types=list(get_args(TokenKind)), token
 _INDEX = {name: number for number, name in enumerate(LEGEND.token_types)}
 
 
+def number_of(kind: TokenKind) -> int:
+    """A kind's place in the legend."""
+    return _INDEX[kind]
+
+
 def packed(tokens: Iterable[Token], positions: Positions) -> types.SemanticTokens:
     """Five numbers a token: lines and columns since the one before, length, type, no modifiers."""
     data: list[int] = []

@@ -5,7 +5,7 @@ Each answer is about the newest text, and needs neither the store nor a training
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from dlm_lsp.document.selection import enclosing
 from dlm_lsp.document.text import normalised
 from dlm_lsp.document.tokens import tokens
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.server import structure
+from dlm_lsp.server import pieces, structure
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.completion import Offer, complete, resolved
 from dlm_lsp.server.convert import Positions
@@ -32,8 +32,12 @@ from dlm_lsp.server.fixes import fixes
 from dlm_lsp.server.highlighting import packed
 from dlm_lsp.server.links import links, names_below
 from dlm_lsp.server.nearby import NearBase, Nearby
+from dlm_lsp.server.pieces import Piece, Pieces
+from dlm_lsp.server.protocol import Json
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import BaseFacts, base_facts
+
+_KEPT = 4  # documents whose pieces are kept
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,11 @@ class _Read:
 
     document: Document
     positions: Positions
-    lines: tuple[str, ...]
     folder: Path | None  # None for a text that is no file, and where nothing beside it is to be looked at
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.document.text.split("\n")
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -57,38 +64,53 @@ class Language:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
+        self._pieces: dict[str, Pieces] = {}  # by URI, the last used last
         self._last: tuple[Text, _Read] | None = None  # requests come in flocks, about one document
         self._nearby = Nearby()
         self.features = ClientFeatures()
 
     def symbols(
         self, params: types.DocumentSymbolParams
-    ) -> list[types.DocumentSymbol] | list[types.SymbolInformation] | None:
+    ) -> Json | list[types.DocumentSymbol] | list[types.SymbolInformation] | None:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
-        if self.features.symbol_trees:
+        uri, trees = params.text_document.uri, self.features.symbol_trees
+        if (known := self._pieces_of(uri, read)) is not None:
+            return pieces.symbols(known) if trees else pieces.flat_symbols(known, uri)
+        if trees:
             return structure.symbols(read.nodes, read.positions)
-        return structure.flat_symbols(read.nodes, params.text_document.uri, read.positions)
+        return structure.flat_symbols(read.nodes, uri, read.positions)
 
-    def folds(self, params: types.FoldingRangeParams) -> list[types.FoldingRange] | None:
-        read = self._newest(params.text_document.uri)
-        return None if read is None else structure.folds(read.nodes, self.features.fold_limit)
+    def folds(self, params: types.FoldingRangeParams) -> Json | list[types.FoldingRange] | None:
+        if (read := self._newest(params.text_document.uri)) is None:
+            return None
+        if (known := self._pieces_of(params.text_document.uri, read)) is not None:
+            return pieces.folds(known, self.features.fold_limit)
+        return structure.folds(read.nodes, self.features.fold_limit)
 
     def selections(self, params: types.SelectionRangeParams) -> list[types.SelectionRange] | None:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
-        places = [read.positions.place(position) for position in params.positions]
-        return [structure.selection(enclosing(read.nodes, read.lines, place), read.positions) for place in places]
+        known, found = self._pieces_of(params.text_document.uri, read), []
+        for position in params.positions:
+            place = read.positions.place(position)
+            nodes = read.nodes if known is None else pieces.nodes(known, place.line)
+            found.append(structure.selection(enclosing(nodes, read.lines, place), read.positions))
+        return found
 
     def semantic_tokens(
         self, params: types.SemanticTokensParams | types.SemanticTokensRangeParams
-    ) -> types.SemanticTokens | None:
+    ) -> Json | types.SemanticTokens | None:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
+        within = params.range if isinstance(params, types.SemanticTokensRangeParams) else None
+        if (known := self._pieces_of(params.text_document.uri, read)) is not None:
+            if within is None:
+                return pieces.tokens(known)
+            return pieces.tokens_between(known, within.start.line, within.end.line)
         found = tokens(read.document, read.nodes)
-        if isinstance(params, types.SemanticTokensRangeParams):
-            first, last = params.range.start.line, params.range.end.line
-            found = tuple(token for token in found if first <= token.range.start.line <= last)
+        if within is not None:
+            found = tuple(token for token in found if within.start.line <= token.range.start.line <= within.end.line)
         return packed(found, read.positions)
 
     def links(self, params: types.DocumentLinkParams) -> list[types.DocumentLink] | None:
@@ -202,14 +224,24 @@ class Language:
             self._last = (text, self._reading(document, text))
         return self._last[1]
 
+    def _pieces_of(self, uri: str, read: _Read) -> Sequence[tuple[int, Piece]] | None:
+        """None for a text that no part of can be taken over, such as one with a broken frontmatter."""
+        reading = read.document.reading
+        if reading is None:
+            return None
+        kept = self._pieces.pop(uri, None) or Pieces(self._documents.encoding)
+        self._pieces[uri] = kept
+        if len(self._pieces) > _KEPT:
+            del self._pieces[next(iter(self._pieces))]
+        return kept.of(read.document, reading)
+
     def _reading(self, document: OpenDocument, text: Text) -> _Read:
         parsed = self._supervisor.document(document.path) if document.path is not None else None
         # A file that is open under two URIs may have two unsaved texts; the supervisor has the newer one.
         if parsed is None or parsed.text != normalised(text.text):
             parsed = parse(text.text)
-        lines = tuple(normalised(text.text).split("\n"))
         folder = document.path.parent if document.path is not None and self._supervisor.trusted else None
-        return _Read(parsed, text.positions, lines, folder)
+        return _Read(parsed, text.positions, folder)
 
     @staticmethod
     def _base(folder: Path | None) -> Callable[[str], BaseFacts | None]:

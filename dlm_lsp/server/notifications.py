@@ -11,12 +11,15 @@ from dlm_lsp.runs.telling import headline
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.documents import OpenDocument
 from dlm_lsp.server.outbox import Outbox
-from dlm_lsp.server.payloads import progress_payload, status_payload
+from dlm_lsp.server.payloads import StatusTexts, progress_payload
 
 TRAINING_STATUS = "dlm/trainingStatus"
 TRAINING_PROGRESS = "dlm/trainingProgress"
 SECTION_STATES_CHANGED = "dlm/sectionStatesChanged"
 SERVER_STATUS = "experimental/serverStatus"
+
+MANY = 200
+"""Of a document with more sections than this, states that follow from typing are told when the typing pauses."""
 
 
 class Notifications:
@@ -25,6 +28,7 @@ class Notifications:
     def __init__(self, outbox: Outbox, features: Callable[[], ClientFeatures]) -> None:
         self._outbox = outbox
         self._features = features
+        self._texts: dict[str, StatusTexts] = {}
         self._server_status: dict[str, Any] | None = None
 
     def status(self, document: OpenDocument, event: events.Event | None, status: DocumentStatus) -> None:
@@ -43,12 +47,14 @@ class Notifications:
             return
 
         def send() -> None:
-            payload = status_payload(uri, status, document.seen.positions)
-            self._outbox.send(TRAINING_STATUS, payload)
+            texts = self._texts.setdefault(uri, StatusTexts())
+            self._outbox.send(TRAINING_STATUS, texts.of(uri, status, document.seen.positions))
 
         key = f"{TRAINING_STATUS} {uri}"
         if isinstance(event, events.Step | events.Phase):
             self._outbox.offer(key, send)
+        elif event is None and len(status.sections) > MANY and document.dirty:
+            self._outbox.settled(key, send)
         else:
             self._outbox.newest(key, send)
 
@@ -60,6 +66,7 @@ class Notifications:
 
     def closed(self, document: OpenDocument) -> None:
         """Nothing is told of a closed document any more."""
+        self._texts.pop(document.uri, None)
         for method in (TRAINING_PROGRESS, TRAINING_STATUS, SECTION_STATES_CHANGED):
             self._outbox.forget(f"{method} {document.uri}")
 

@@ -36,7 +36,7 @@ class Outbox:
         self._waiting: dict[str, Send] = {}
         self._timers: dict[str, Timer] = {}
         self._last: dict[str, float] = {}
-        self._published: dict[str, tuple[int | None, list[types.Diagnostic]]] = {}
+        self._published: dict[str, tuple[int | None, list[dict[str, Any]]]] = {}
         self._stuck = False
 
     @property
@@ -65,6 +65,12 @@ class Outbox:
         if key not in self._timers:
             self._timers[key] = self._clock.call_later(max(due, 0.01), lambda: self._due(key))
 
+    def settled(self, key: str, send: Send) -> None:
+        """Calls `send` when nothing was told under `key` for the interval: for what typing changes, and is large."""
+        self._drop(key)
+        self._waiting[key] = send
+        self._timers[key] = self._clock.call_later(INTERVAL, lambda: self._due(key))
+
     def newest(self, key: str, send: Send) -> None:
         """Calls `send` now, also within the interval; for a client that does not read, the newest one later."""
         self.forget(key)
@@ -84,8 +90,8 @@ class Outbox:
         self._drop(key)
         self._last.pop(key, None)
 
-    def diagnostics(self, uri: str, version: int | None, items: list[types.Diagnostic]) -> None:
-        """Publishes the whole set of a document's diagnostics, unless the client has exactly this set."""
+    def diagnostics(self, uri: str, version: int | None, items: list[dict[str, Any]]) -> None:
+        """Publishes the whole set of a document's diagnostics (as JSON), unless the client has exactly this set."""
         key = f"{types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS} {uri}"
         if self._published.get(uri) == (version, items):
             self.forget(key)
@@ -93,7 +99,8 @@ class Outbox:
 
         def publish() -> None:
             self._published[uri] = (version, items)
-            params = types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=items)
+            known = {} if version is None else {"version": version}
+            params = {"uri": uri, **known, "diagnostics": items}
             self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
 
         self.newest(key, publish)
@@ -102,7 +109,7 @@ class Outbox:
         """Takes every diagnostic of a closed document back."""
         self.forget(f"{types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS} {uri}")
         if self._published.pop(uri, None) is not None:
-            params = types.PublishDiagnosticsParams(uri=uri, diagnostics=[])
+            params = {"uri": uri, "diagnostics": []}
             self.send(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, params)
 
     def _due(self, key: str) -> None:

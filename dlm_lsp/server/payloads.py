@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dlm_lsp.document import Range, Section
@@ -13,6 +14,7 @@ from dlm_lsp.runs.telling import headline, section_sentence
 from dlm_lsp.server import wording
 from dlm_lsp.server.convert import Positions
 from dlm_lsp.server.documents import Text
+from dlm_lsp.server.protocol import Json
 from dlm_lsp.server.stories import Told
 
 # What one answer holds at most; the client asks on from where it ends.
@@ -22,21 +24,41 @@ MAX_REMOVED = 200
 
 def status_payload(uri: str, status: DocumentStatus, positions: Positions) -> dict[str, Any]:
     """Everything that is true of a document's training now (docs/protocol.md)."""
-    given = payload(status)
-    for section, told in zip(status.sections, given["sections"], strict=True):
-        told["range"] = range_payload(section.range, positions)
-        for forgotten, plainly in zip(section.forgotten, told["forgotten"], strict=True):
-            plainly["range"] = range_payload(forgotten.range, positions)
-    return {"uri": uri, "message": headline(status), "pending": len(status.pending), **given}
+    sections = [section_payload(section, positions) for section in status.sections]
+    return {"uri": uri, **_facts(status), "sections": sections}
 
 
-def range_payload(places: Range, positions: Positions) -> dict[str, Any]:
-    """A range as the client counts it."""
-    start, end = positions.position(places.start), positions.position(places.end)
-    return {
-        "start": {"line": start.line, "character": start.character},
-        "end": {"line": end.line, "character": end.character},
-    }
+def _facts(status: DocumentStatus) -> dict[str, Any]:
+    """All but the sections."""
+    given = payload(replace(status, sections=()))
+    given.pop("sections")
+    return {"message": headline(status), "pending": len(status.pending), **given}
+
+
+def section_payload(section: SectionStatus, positions: Positions) -> dict[str, Any]:
+    """The same of one section."""
+    told: dict[str, Any] = plain(section)
+    told["range"] = positions.plain(section.range)
+    for forgotten, plainly in zip(section.forgotten, told["forgotten"], strict=True):
+        plainly["range"] = positions.plain(forgotten.range)
+    return told
+
+
+class StatusTexts:
+    """The same payload as JSON, of which the next one takes over every section that is still what and where it was."""
+
+    def __init__(self) -> None:
+        self._sections: dict[int, tuple[SectionStatus, str]] = {}
+
+    def of(self, uri: str, status: DocumentStatus, positions: Positions) -> Json:
+        before, kept, texts = self._sections, {}, []
+        for section in status.sections:
+            known = before.get(id(section)) or (section, json.dumps(section_payload(section, positions)))
+            kept[id(section)] = known
+            texts.append(known[1])
+        self._sections = kept
+        frame = json.dumps({"uri": uri, **_facts(status)})
+        return Json(f'{frame[:-1]}, "sections": [{",".join(texts)}]}}')
 
 
 def progress_payload(uri: str, status: DocumentStatus) -> dict[str, Any] | None:

@@ -108,7 +108,8 @@ class Presenter:
         ]
         if features.diagnostic_data:
             for item in items:
-                item.data = {"run": run} if item.code in CODES else None
+                if item["code"] in CODES:
+                    item["data"] = {"run": run}
         self._outbox.diagnostics(document.uri, document.seen.version, items)
 
 

@@ -44,6 +44,10 @@ _REPLACED = (
 )
 
 
+class Json(str):
+    """The result of a request as JSON text: it is sent as it is."""
+
+
 class DlmProtocol(LanguageServerProtocol):
     """Order of life (uninitialised, running, shut down), exact errors, no work for what can't be."""
 
@@ -86,6 +90,28 @@ class DlmProtocol(LanguageServerProtocol):
             self._asked.discard(identity)
             self._request_futures.pop(identity, None)
             self._result_types.pop(identity, None)
+
+    def notify(self, method: str, params: Any | None = None) -> None:
+        """Sends a notification. What is JSON already goes out as it is, without a detour through pygls' types."""
+        if isinstance(params, Json):
+            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}')
+        elif isinstance(params, dict):
+            self._send_data({"jsonrpc": "2.0", "method": method, "params": params})
+        else:
+            super().notify(method, params)
+
+    def _send_response(self, msg_id: Any, result: Any = None, error: Any = None) -> None:
+        """Answers a request; what is JSON already goes out as it is."""
+        if error is not None or not isinstance(result, Json):
+            super()._send_response(msg_id, result, error)
+            return
+        self._result_types.pop(msg_id, None)
+        self._write(f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}')
+
+    def _write(self, text: str) -> None:
+        if self.writer is not None:
+            body = text.encode()
+            self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def _receive(self, body: bytes) -> None:
         try:

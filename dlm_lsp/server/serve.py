@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib.util
 import logging
 import os
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 _LOST_BACKLOG = 64 * 1024 * 1024
 # What a last message may take to leave, in seconds.
 _LAST_WORDS = 0.2
+# After how many new objects garbage is looked for, and how often among the older ones.
+_COLLECT = (50_000, 20, 50)
 
 
 def run_stdio(learner: Learners, reading: int, writing: int) -> int:
@@ -44,6 +47,10 @@ def run_tcp(learner: Learners, host: str, port: int) -> int:
 def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
     _log_to_stderr()
     log.info("%s", environment())
+    # What was imported stays, so that no collection need look at it; and one keystroke in a large document makes
+    # thousands of objects, none of them in a cycle: by default that is a collection of everything every few keystrokes.
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
     code, clean = asyncio.run(serving)
     if not clean:
         # The worker is inside a step that takes its time. It is a daemon, and what it would have written is

@@ -23,6 +23,18 @@ _FOLDS: dict[NodeKind, types.FoldingRangeKind] = {
 }
 
 
+def symbol_kind(node: Node) -> int | None:
+    """Its symbol kind's number; None for what outlines don't show."""
+    kind = _SYMBOLS.get(node.kind)
+    return None if kind is None else kind.value
+
+
+def fold_kind(node: Node) -> str:
+    """Its folding range's kind, empty for none."""
+    kind = _FOLDS.get(node.kind)
+    return "" if kind is None else kind.value
+
+
 def symbols(nodes: Sequence[Node], positions: Positions) -> list[types.DocumentSymbol]:
     """The outline: frontmatter keys, sections, exchanges by the first words of their questions, headings."""
     return [

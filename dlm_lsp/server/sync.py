@@ -1,4 +1,4 @@
-"""Hands texts from the client on to the supervisor: opening and saving at once, typing in a quiet moment."""
+"""Hands texts from the client on to the supervisor: opening, saving and typing at once, bursts of it in between."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server.disk import DiskWatch
 from dlm_lsp.server.documents import Documents, OpenDocument
 
-# Of a burst of keystrokes only the last state is parsed (seconds). Who needs the newest text flushes first.
-_QUIET = 0.1
+# A keystroke is checked at once. After it the loop is free for twice as long as that took, and of the
+# keystrokes that come meanwhile only the last state is checked. Who needs the newest text flushes first.
+_REST = 2.0
+_MAX_REST = 0.1  # seconds
 
 
 class Sync:
@@ -36,6 +38,7 @@ class Sync:
         self.asked: Callable[[Path], None] = lambda path: None  # somebody wants to know about a document
         self._handed: dict[str, Path] = {}  # which path the supervisor knows a document by
         self._timers: dict[str, Timer] = {}
+        self._rest: dict[str, float] = {}  # per document, until when (monotonic) keystrokes are not checked
 
     def opened(self, document: OpenDocument) -> None:
         if document.path is None:
@@ -47,7 +50,8 @@ class Sync:
 
     def changed(self, document: OpenDocument) -> None:
         if document.uri not in self._timers:
-            self._timers[document.uri] = self._clock.call_later(_QUIET, lambda: self.hand_over(document))
+            rest = max(self._rest.get(document.uri, 0.0) - self._clock.monotonic(), 0.0)
+            self._timers[document.uri] = self._clock.call_later(rest, lambda: self.hand_over(document))
 
     def saved(self, document: OpenDocument, text: str | None, reason: SaveReason) -> None:
         """A save; without `text` the supervisor reads the file."""
@@ -63,6 +67,7 @@ class Sync:
 
     def closed(self, document: OpenDocument) -> None:
         self._settle(document)
+        self._rest.pop(document.uri, None)
         self._left(document, self._handed.pop(document.uri, None))
 
     def flush(self, document: OpenDocument) -> None:
@@ -86,11 +91,14 @@ class Sync:
     def hand_over(self, document: OpenDocument) -> None:
         """Hands the newest text over, waiting or not."""
         self._settle(document)
+        began = self._clock.monotonic()
         if document.path is None:
             self._loose(document)
         else:
             self._supervisor.changed(document.path, document.now.text)
             self.disk.glance(document.path)
+        now = self._clock.monotonic()
+        self._rest[document.uri] = now + min(_REST * (now - began), _MAX_REST)
 
     def _left(self, document: OpenDocument, path: Path | None) -> None:
         """`document` is no longer at `path`."""

@@ -175,7 +175,7 @@ def test_reading_an_edited_text_does_not_depend_on_what_was_read_before(
         document = parse(text, document)
         fresh = parse(text)
         assert document == fresh
-        assert document.sound == fresh.sound
+        assert document.reading == fresh.reading
 
 
 def test_what_an_edit_left_alone_is_not_read_again() -> None:

@@ -62,3 +62,23 @@ def test_places_outside_are_moved_inside(text: str, line: int, column: int) -> N
 def test_normalising_keeps_lines_and_columns(text: str) -> None:
     before, after = LineIndex(text.removeprefix("\ufeff")), LineIndex(normalised(text))
     assert [before.line(n) for n in range(before.line_count)] == [after.line(n) for n in range(after.line_count)]
+
+
+LINE_ENDS = st.lists(st.sampled_from(["\r", "\n", "\r\n", "a", "\U0001f600", "\u2028", ""]), max_size=12).map("".join)
+
+
+@given(LINE_ENDS, st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6), LINE_ENDS), max_size=6))
+def test_an_edited_text_has_the_lines_of_a_fresh_one(text: str, edits: list[tuple[int, int, str]]) -> None:
+    index = LineIndex(text)
+    for start, length, insert in edits:
+        start = min(start, len(index.text))
+        end = min(start + length, len(index.text))
+        fresh = LineIndex(f"{index.text[:start]}{insert}{index.text[end:]}")
+        index = index.edited(start, end, insert)
+        assert index.text == fresh.text
+        assert index.line_count == fresh.line_count
+        for number in range(-1, fresh.line_count + 1):
+            assert index.line(number) == fresh.line(number)
+        for offset in range(len(fresh.text) + 1):
+            assert index.position(offset) == fresh.position(offset)
+            assert index.offset(index.position(offset)) == fresh.offset(fresh.position(offset))

@@ -42,7 +42,7 @@ def test_documents(case: dict[str, Any]) -> None:
             assert first.range.start.column + 1 == case["error"]["col"]
     else:
         for section, expected in zip(document.sections, case["sections"], strict=True):
-            found = {"type" if name == "kind" else name: getattr(section, name) for name in section.__slots__}
+            found = {"type" if name == "kind" else name: value for name, value in vars(section).items()}
             assert {name: found[name] for name in expected} == expected
 
 

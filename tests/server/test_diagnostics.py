@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dlm_lsp.document import Problem, Severity, parse
+from benchmarks.documents import document as large
+from dlm_lsp.document import Problem, Range, Severity, parse
 from dlm_lsp.runs.status import (
     DocumentStatus,
     LastRun,
@@ -17,7 +18,7 @@ from dlm_lsp.runs.status import (
     SectionState,
     SectionStatus,
 )
-from dlm_lsp.server.diagnostics import CODES, problems
+from dlm_lsp.server.diagnostics import CODES, MAX_MARKS, problems
 
 TEXT = "---\ndlm_id: 01HZ4X7TGZM3J1A2B3C4D5E6F7\nbase_model: builtin:tiny\n---\nProse over\ntwo lines.\n"
 DOCUMENT = parse(TEXT)
@@ -53,6 +54,27 @@ def test_a_sections_state_marks_its_first_line(state: SectionState, code: str | 
         assert problem.severity is CODES[problem.code][0]
         assert (problem.range.start.line, problem.range.end.line) == (4, 4)
         assert problem.range.end.column == len("Prose over")
+
+
+def test_of_thousands_of_sections_the_first_are_marked_and_the_rest_are_counted() -> None:
+    document = parse(large(1_000, seed=1))
+    states = {0: SectionState.PARTLY, 1: SectionState.LEARNED}
+    sections = tuple(
+        SectionStatus(each.section_id, each.kind, each.range, states.get(number, SectionState.NEW))
+        for number, each in enumerate(document.sections)
+    )
+    found = problems(document, DocumentStatus(document=PATH, sections=sections))
+    marks = [problem for problem in found if problem.range.start.line]
+    assert [problem.code for problem in marks] == ["partly-learned", *["not-learned"] * MAX_MARKS]
+    assert [problem.range for problem in marks[1:]] == [
+        Range(each.range.start, each.range.start._replace(column=len("::instruction::")))
+        for each in document.sections[2 : MAX_MARKS + 2]
+    ]
+    (rest,) = [problem for problem in found if not problem.range.start.line]
+    assert (rest.code, rest.severity) == ("not-learned", Severity.HINT)
+    assert rest.message == "798 more sections are not learned yet; the first 200 are marked where they are."
+    few = problems(document, DocumentStatus(document=PATH, sections=sections[: MAX_MARKS + 2]))
+    assert not [problem for problem in few if not problem.range.start.line]
 
 
 def test_a_failure_marks_the_key_it_is_about_or_the_first_line() -> None:
