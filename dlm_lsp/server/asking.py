@@ -102,9 +102,9 @@ class Asker:
         shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…"
         return {"ok": True, "message": f"{result['speaker']}: {shown}", **result}
 
-    def cancel(self, token: Token) -> bool:
+    def cancel(self, token: object) -> bool:
         """The client's user wants no more of the answer with this progress; whether there is one."""
-        answer = self._shown.get(token)
+        answer = next((answer for own, answer in self._shown.items() if own == token), None)
         if answer is not None:
             answer.cancel()
         return answer is not None

@@ -312,6 +312,18 @@ def test_what_is_asked_changes_nothing_in_what_is_learned(real: Learner, base: P
     ]
 
 
+def test_another_document_answers_between_two_steps_if_its_model_is_in_memory(real: Learner, base: Path) -> None:
+    other = request(base, key="another's")
+    real.warm(other, Recorder())
+    before = answer(real, other, "Who?", tokens=12)
+    session = request(base, learning_rate=1e-7)
+    control, asked = Recorder(), Asked(other)
+    control.questions.append(asked)
+    cycle(real, session, LESSONS, steps=60, control=control)
+    real.release(other.key)
+    assert (asked.text, asked.put_off) == (before, 0)
+
+
 def test_a_stop_of_the_run_puts_the_question_off(real: Learner, base: Path) -> None:
     class WhileItSpeaks(Recorder):
         def stop_requested(self) -> bool:

@@ -24,12 +24,13 @@ from dlm_lsp.training.protocol import (
     LearnerLostError,
     LearningCancelled,
     SessionRequest,
+    Spoken,
     Unwatched,
 )
 from tests.fakes import BREAK, NOISE, STUBBORN, Gate
 from tests.training import fake_parent
 from tests.training.fake_child import COMMAND, DEADLOCK, FREEZE, LEAVE
-from tests.training.learning_helpers import Recorder, cycle, exchange, request
+from tests.training.learning_helpers import Asked, Recorder, cycle, exchange, request
 
 LINUX = sys.platform == "linux"
 SESSION = request("fake:base")
@@ -442,3 +443,23 @@ def test_its_stop_is_a_message_and_no_signal(
         cycle(learner, SESSION, LESSON, control=Recorder(stop_after=1))
     assert [type(each) for each in sent] == [wire.Learn, wire.Stop]
     monkeypatch.undo()
+
+
+# -- questions in the middle of a run
+
+
+def test_a_death_in_mid_run_is_told_to_who_asks(learner: ProcessLearner) -> None:
+    control, asked = Recorder(), Asked(SESSION)
+    control.questions.append(asked)
+    with pytest.raises(LearnerLostError):
+        cycle(learner, SESSION, [exchange("Who?", LEAVE)], control=control)
+    assert isinstance(asked.outcome, LearnerLostError)
+    assert (asked.outcome.code, asked.put_off) == ("learner-died", 0)
+
+
+def test_a_question_that_nobody_waits_for_any_more_does_not_stop_the_run(learner: ProcessLearner, gate: Gate) -> None:
+    control, asked = Recorder(), Asked(SESSION, stop_after=0)
+    control.questions.append(asked)
+    gate.allow(4)
+    assert cycle(learner, SESSION, LESSON, steps=5, control=control).steps == 5
+    assert isinstance(asked.outcome, Spoken)
