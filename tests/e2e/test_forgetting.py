@@ -48,7 +48,7 @@ async def actions(editor: Editor, uri: str) -> dict[str, Any]:
     return {each["title"]: each["command"] for each in await editor.text_document_code_action_async(params) or []}
 
 
-async def test_what_was_forgotten_is_said_and_rehearsal_brings_it_back(editor: Editor, tmp_path: Path) -> None:
+async def test_what_was_forgotten_is_said_and_both_ways_lead_back(editor: Editor, tmp_path: Path) -> None:
     uri, status = await forgetful(editor, tmp_path / "orvane.dlm")
     lost = [each for each in status["sections"] if each["forgotten"]]
     assert {each["section_id"] for each in lost} == {each["section_id"] for each in status["sections"][:2]}
@@ -64,6 +64,15 @@ async def test_what_was_forgotten_is_said_and_rehearsal_brings_it_back(editor: E
     assert "since v0002" in await editor.hover(uri, warning.range.start.line)
 
     offered = await actions(editor, uri)
+    revert = offered["Revert to v0001, which still knew it"]
+    assert (await editor.command(revert["command"], *revert["arguments"]))["ok"] is True
+    await editor.until(lambda: editor.codes(uri) == ["not-learned"])
+    status = await editor.idle(uri)
+    assert (status["version"], [each["state"] for each in status["sections"]]) == (1, ["learned", "learned", "new"])
+
+    # The version that forgot is current again, and so is what is said of it.
+    await editor.command("dlm.revert", {"uri": uri, "version": 2, "quiet": True})
+    await editor.until(lambda: "forgotten" in editor.codes(uri))
     rehearse = offered["Rehearse these (2 forgotten sections)"]
     assert (await editor.command(rehearse["command"], *rehearse["arguments"]))["ok"] is True
     status = await editor.idle(uri)
@@ -72,12 +81,3 @@ async def test_what_was_forgotten_is_said_and_rehearsal_brings_it_back(editor: E
     told = [each["message"] for each in editor.statuses(uri)]
     assert any("rehearsing 2 sections · step " in message for message in told)
     await editor.until(lambda: "forgotten" not in editor.codes(uri))
-
-
-async def test_reverting_to_a_version_that_knew_it_takes_the_warning_away(editor: Editor, tmp_path: Path) -> None:
-    uri, _ = await forgetful(editor, tmp_path / "orvane.dlm")
-    revert = (await actions(editor, uri))["Revert to v0001, which still knew it"]
-    assert (await editor.command(revert["command"], *revert["arguments"]))["ok"] is True
-    await editor.until(lambda: editor.codes(uri) == ["not-learned"])
-    status = await editor.idle(uri)
-    assert (status["version"], [each["state"] for each in status["sections"]]) == (1, ["learned", "learned", "new"])

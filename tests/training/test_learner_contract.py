@@ -107,10 +107,14 @@ def test_each_continues_the_other_s_version_as_its_own(made: dict[str, Learner],
         other = made["thread" if mode == "process" else "process"]
         session = request(base, key="turns", version=first)
         second = commit(other, cycle(other, session, [TEXT], LESSONS), tmp_path / f"{mode} 2", key="turns")
-        return cycle(learner, request(base, key="turns", version=second), LESSONS[:1], [TEXT, *LESSONS[1:]])
+        known = (TEXT, *LESSONS[1:])
+        guarded = tuple(lesson.identity for lesson in known)
+        plan = LearnPlan(request(base, key="turns", version=second), "cycle", (LESSONS[0],), known, 3, guarded)
+        return learner.learn(plan, Recorder())
 
     in_thread, in_process = results(made, learn)
     assert in_thread == in_process
+    assert [score.identity for score in in_thread.scores] == [lesson.identity for lesson in (TEXT, *LESSONS[1:])]
 
 
 def test_both_answer_the_same(made: dict[str, Learner], base: Path) -> None:
