@@ -16,7 +16,7 @@ from dlm_lsp.document.parse import parse
 from dlm_lsp.document.text import span
 from dlm_lsp.document.yaml_edit import Edit
 
-_MAX_LENGTH = 4_096  # characters of a frontmatter that is worth trying
+_MAX_LENGTH = 3_000  # characters of a frontmatter that is worth trying
 _MAX_TRIES = 24
 _MAX_READ = 12_288  # characters that are read in all, which is some dozens of milliseconds
 _MAX_CHAIN = 6  # lines that one offer mends
@@ -52,7 +52,7 @@ def mendings(document: Document, problem: Problem) -> tuple[Mending, ...]:
     lines = document.text.split("\n")[: place.end.line]
     if sum(map(len, lines)) > _MAX_LENGTH:
         return ()
-    repairs = _Search(lines).chain(problem) if is_unreadable else _Search(lines).single(problem)
+    repairs = _Search(lines).chain(problem) if is_unreadable else _Search(lines).single(problem, document)
     if not repairs:
         return ()
     title = repairs[0].title if len(repairs) == 1 else f"Correct {len(repairs)} lines of the frontmatter"
@@ -101,10 +101,13 @@ class _Search:
             at, suspects = worst.range.start.line, self._suspects(worst)
         return []
 
-    def single(self, problem: Problem) -> list[_Repair]:
+    def single(self, problem: Problem, document: Document) -> list[_Repair]:
         """A repair of a value that can be read and is not what was meant."""
         for repair in self._repairs(range(problem.range.start.line, problem.range.end.line + 1), readable=True):
-            if self._is_clean(repair, self._read(repair)):
+            problems = self._read(repair)
+            is_readable = not any(each.code in _UNREADABLE for each in problems)
+            before, after = (sum(each.code == problem.code for each in them) for them in (document.problems, problems))
+            if is_readable and after < before and self._is_clean(repair, problems):
                 return [repair]
         return []
 

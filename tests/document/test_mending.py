@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlm_lsp.document import parse
@@ -99,6 +99,8 @@ SLIPS = st.sampled_from(
 
 @calm
 @given(YAML | st.lists(SLIPS, max_size=6).map("\n".join))
+@example("system_prompt: “a”\nsystem_prompt: “a”\n - *b")
+@example("training:\nsystem_prompt: “a”\nsystem_prompt: “a”\n - *b")
 def test_what_is_offered_mends(yaml: str) -> None:
     text = f"---\n{TOP}{yaml}\n---\nx"
     before = parse(text)
