@@ -102,7 +102,7 @@ def _banner(
         bearer = f'"${tokens.VARIABLE}"'
     question = {"model": service.models.name, "messages": [{"role": "user", "content": _example(document)}]}
     lines.append(
-        f"  printf 'Authorization: Bearer %s' {bearer} | curl -sH @- {service.url}/chat/completions "
+        f"  printf 'Authorization: Bearer %s' {bearer} | curl -sH @- {shlex.quote(service.url + '/chat/completions')} "
         f"-d {shlex.quote(json.dumps(question))}"
     )
     return [*lines, ""]

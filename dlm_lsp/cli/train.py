@@ -92,7 +92,9 @@ async def _train(
         await supervisor.shutdown(STOP_DEADLINE)
     if interrupted.is_set():
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if last and isinstance(last[0], Failed | Cancelled) else EXIT_OK
+    if last and isinstance(last[0], Cancelled):
+        return EXIT_FAILED if session is None else EXIT_OK  # the author left in the midst of it
+    return EXIT_FAILED if last and isinstance(last[0], Failed) else EXIT_OK
 
 
 async def learn_saves(
