@@ -115,20 +115,14 @@ async def test_between_two_runs_live_is_the_current_version(desk: Desk) -> None:
 
 async def test_questions_are_answered_in_their_order_and_say_what_they_wait_for(desk: Desk, tongue: Gate) -> None:
     await desk.learn(FERRY)
-    ends: list[str] = []
-
-    async def listen(answer: Answer, name: str) -> None:
-        await spoken(answer)
-        ends.append(name)
-
-    first, second, third = (desk.supervisor.ask(desk.path, QUESTION) for _ in range(3))
+    lengths = [13, 12, 11]  # by which they are told apart
+    first, second, third = (desk.supervisor.ask(desk.path, QUESTION, max_new_tokens=each) for each in lengths)
     tongue.allow(1)
     await asyncio.wait_for(first.started(), 20)
     assert (first.waits_for, second.waits_for, third.waits_for) == ("", "1 other question", "2 other questions")
-    listening = [listen(third, "third"), listen(first, "first"), listen(second, "second")]
     tongue.allow(5)
-    await asyncio.gather(*listening)
-    assert ends == ["first", "second", "third"]
+    await asyncio.gather(spoken(third), spoken(first), spoken(second))
+    assert [each.max_new_tokens for each in desk.learner.asked] == lengths
 
 
 async def test_a_question_can_be_called_off_while_it_waits_and_while_it_speaks(desk: Desk, tongue: Gate) -> None:
