@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dlm_lsp.runs.status import LessonStatus, RemovedLesson, SectionState, SectionStatus
+from dlm_lsp.runs.status import Forgotten, LessonStatus, RemovedLesson, SectionState, SectionStatus
 from dlm_lsp.runs.telling import count
 from dlm_lsp.store import version_name
 
@@ -30,8 +30,10 @@ _NEXT = {
 
 
 def label(told: SectionStatus | LessonStatus) -> str:
-    """A few words, such as `learned v4 · 0.04`, `partly 3/5`, `new`."""
+    """A few words, such as `learned v4 · 0.04`, `partly 3/5`, `forgotten 1/3`, `new`."""
     words = _WORDS[told.state]
+    if isinstance(told, SectionStatus) and told.forgotten:
+        return f"forgotten {len(told.forgotten)}/{told.lessons}" if told.lessons > 1 else "forgotten"
     if told.state is SectionState.LEARNED and told.version is not None:
         loss = f" · {told.loss_after:.2f}" if told.loss_after is not None else ""
         return f"{words} v{told.version}{loss}"
@@ -79,7 +81,7 @@ def removed_sentence(lesson: RemovedLesson, quotes: str = "“”") -> str:
     return " · ".join(facts)
 
 
-def lesson_section(told: LessonStatus, section: SectionStatus) -> SectionStatus:
+def lesson_section(told: LessonStatus, section: SectionStatus, forgotten: tuple[Forgotten, ...] = ()) -> SectionStatus:
     """The status of an exchange in the shape of a section's, so that the same sentences fit it."""
     return SectionStatus(
         section_id=section.section_id,
@@ -94,4 +96,5 @@ def lesson_section(told: LessonStatus, section: SectionStatus) -> SectionStatus:
         learned_at=told.learned_at,
         lessons=1,
         lessons_learned=int(told.state is SectionState.LEARNED),
+        forgotten=forgotten,
     )

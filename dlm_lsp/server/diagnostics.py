@@ -35,7 +35,13 @@ MAX_MARKS = 200
 """How many sections of one document are marked with one code; more would be noise, and cost each keystroke."""
 
 _MARKS = {
-    "not-learned": (SectionState.NEW, SectionState.CHANGED, SectionState.WAITING, SectionState.LEARNING),
+    "not-learned": (
+        SectionState.NEW,
+        SectionState.CHANGED,
+        SectionState.FAILED,
+        SectionState.WAITING,
+        SectionState.LEARNING,
+    ),
     "partly-learned": (SectionState.PARTLY,),
     "not-trained": (SectionState.UNTRAINED,),
 }

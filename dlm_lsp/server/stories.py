@@ -9,7 +9,7 @@ from dlm_lsp.document import Range, Section
 from dlm_lsp.runs.history import Chapter, story_sentence
 from dlm_lsp.runs.labels import label, lesson_section, removed_sentence, what_next
 from dlm_lsp.runs.memory import Recall
-from dlm_lsp.runs.status import LessonStatus, SectionStatus
+from dlm_lsp.runs.status import Forgotten, LessonStatus, SectionStatus
 from dlm_lsp.runs.telling import count, section_sentence
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.server import wording
@@ -38,10 +38,14 @@ def section_markdown(told: SectionStatus, history: Sequence[Chapter] = ()) -> st
 
 
 def exchange_markdown(
-    exchange: LessonStatus, number: int, section: SectionStatus, history: Sequence[Chapter] = ()
+    exchange: LessonStatus,
+    number: int,
+    section: SectionStatus,
+    history: Sequence[Chapter] = (),
+    forgotten: tuple[Forgotten, ...] = (),
 ) -> str:
     """An exchange's own truth, then its section's in a line."""
-    own = [f"**exchange {number}**", *_rows(lesson_section(exchange, section), history)]
+    own = [f"**exchange {number}**", *_rows(lesson_section(exchange, section, forgotten), history)]
     around = f"Its section `{section.section_id}`: {label(section)}."
     return "  \n".join([*own, around])
 
@@ -50,7 +54,8 @@ def told_at(told: Told, section: Section, status: SectionStatus, line: int) -> t
     """What there is to tell at a line of a section, and its place: its exchange there, if it has several, or itself."""
     several = len(section.exchanges) > 1
     for number, exchange, lesson in told.truth.exchanges(section, line, line) if several else ():
-        return exchange_markdown(lesson, number, status, told.exchange_history(lesson)), exchange.range
+        forgotten = tuple(each for each in status.forgotten if each.range == exchange.range)
+        return exchange_markdown(lesson, number, status, told.exchange_history(lesson), forgotten), exchange.range
     return section_markdown(status, told.history(section)), section.range
 
 
