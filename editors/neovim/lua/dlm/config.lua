@@ -1,7 +1,11 @@
 ---@brief
---- Configuration lives in `vim.g.dlm`, a table of which every key may be left out. Set it before the plugin is
---- loaded: >lua
----   vim.g.dlm = { cmd = { "/path/to/dlm-lsp" }, settings = { onSave = "mark" } }
+--- Configuration lives in `vim.g.dlm`, a table of which every key may be left
+--- out. Set it before the plugin is loaded: >lua
+---
+---   vim.g.dlm = {
+---     cmd = { "/path/to/dlm-lsp" },
+---     settings = { onSave = "mark" },
+---   }
 --- <
 
 local M = {}

@@ -1,6 +1,7 @@
 ---@brief
---- A `.dlm` file is a text document that teaches a language model. This plugin starts `dlm-lsp` for it and shows
---- what the server tells: what is being learned, what has been, and what the model answers.
+--- A `.dlm` file is a text document that teaches a language model. This
+--- plugin starts `dlm-lsp` for it and shows what the server tells: what is
+--- being learned, what has been, and what the model answers.
 ---
 --- It needs no `setup()`. Install it, open a `.dlm` file, save.
 
