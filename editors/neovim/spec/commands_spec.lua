@@ -71,7 +71,7 @@ end)
 spec.case(":checkhealth dlm names the program, the packages and the document", function()
   vim.cmd("checkhealth dlm")
   local text = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "\n")
-  for _, wanted in ipairs({ "dlm-lsp", "torch", "device", "spec" }) do
+  for _, wanted in ipairs({ "dlm-language-server", "torch", "device", "spec" }) do
     spec.truthy(text:find(wanted, 1, true), wanted .. " in\n" .. text)
   end
   vim.cmd("bdelete!")

@@ -138,8 +138,7 @@ local function ask(bufnr, params, title)
       state.answer = err.message
     elseif result then
       state.answer = result.answer
-      local version = (result.version and result.version ~= vim.NIL) and ("v%04d"):format(result.version) or "base model"
-      entitle(state, result.live and "live weights" or version)
+      entitle(state, result.speaker)
     end
     draw(state)
   end, bufnr)

@@ -53,7 +53,7 @@ function M.config()
       end,
     },
     commands = {
-      ["dlm.ask"] = function(command, context)
+      ["dlm.askInEditor"] = function(command, context)
         require("dlm.ask").exchange(context.bufnr, command.arguments and command.arguments[1] or {})
       end,
     },

@@ -51,17 +51,21 @@ local function show_answers()
     notify("no server is attached to this buffer", vim.log.levels.WARN)
     return
   end
-  local name = "dlm-answers://" .. vim.api.nvim_buf_get_name(0)
   client:request("dlm/answers", { uri = vim.uri_from_bufnr(0) }, function(err, result)
     if err or not result then
       notify(err and err.message or "there are no answers yet", vim.log.levels.WARN)
       return
     end
-    local bufnr = vim.fn.bufadd(name)
-    vim.fn.bufload(bufnr)
-    vim.bo[bufnr].buftype = "nofile"
-    vim.bo[bufnr].swapfile = false
-    vim.bo[bufnr].filetype = "markdown"
+    if not result.ok then
+      notify(result.message)
+      return
+    end
+    local bufnr = vim.fn.bufnr("^" .. vim.fn.escape(result.uri, "*?[]{},^$\\") .. "$")
+    if bufnr == -1 then
+      bufnr = vim.api.nvim_create_buf(false, true)
+      vim.api.nvim_buf_set_name(bufnr, result.uri)
+      vim.bo[bufnr].filetype = "markdown"
+    end
     vim.bo[bufnr].modifiable = true
     vim.api.nvim_buf_set_lines(bufnr, 0, -1, false, vim.split(result.text, "\n", { plain = true }))
     vim.bo[bufnr].modifiable = false

@@ -36,7 +36,8 @@ end
 ---@param section table
 ---@return string
 local function state_of(section)
-  return given(section.forgotten) and "forgotten" or section.state
+  local forgotten = given(section.forgotten) and #section.forgotten > 0
+  return forgotten and "forgotten" or section.state
 end
 
 ---@param section table
