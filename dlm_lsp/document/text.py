@@ -47,11 +47,16 @@ class LineIndex:
     its line ends and its byte order mark, which is an ordinary column of the first line.
     """
 
-    def __init__(self, text: str, starts: list[int] | None = None) -> None:
-        """`starts` are the offsets of all lines, if they are known."""
+    def __init__(self, text: str, starts: list[int] | None = None, cut: int | None = None, shift: int = 0) -> None:
+        """`starts` are the offsets of all lines, if they are known; those from line `cut` on lack `shift`.
+
+        So the letters that are typed into one line leave the list of all lines as it is.
+        """
         self.text = text
         self._ascii = text.isascii()
         self._starts = _starts(text) if starts is None else starts
+        self._cut = len(self._starts) if cut is None else cut
+        self._shift = shift if self._cut < len(self._starts) else 0
 
     def edited(self, start: int, end: int, insert: str) -> LineIndex:
         """The index of the text with `insert` in place of what is from `start` to `end`; only that is searched.
@@ -59,17 +64,30 @@ class LineIndex:
         The line before is searched, too: its line end may become a part of another one, or be cut.
         """
         text = f"{self.text[:start]}{insert}{self.text[end:]}"
-        first = bisect_right(self._starts, max(start - 1, 0)) - 1
-        last = bisect_right(self._starts, end)
+        first, last = self._number(max(start - 1, 0)), self._number(end) + 1
         grown = len(insert) - (end - start)
-        stop = self._starts[last] + grown if last < len(self._starts) else len(text)
-        found = [match.end() for match in _LINE_END.finditer(text, self._starts[first], stop)]
+        stop = self._start(last) + grown if last < len(self._starts) else len(text)
+        found = [match.end() for match in _LINE_END.finditer(text, self._start(first), stop)]
         if last < len(self._starts) and found and found[-1] == stop:
             found.pop()
-        rest = self._starts[last:]
-        return LineIndex(
-            text, [*self._starts[: first + 1], *found, *([each + grown for each in rest] if grown else rest)]
-        )
+        none = len(self._starts)
+        if not found and last == first + 1 and self._cut in (last, none):
+            return LineIndex(text, self._starts, last, self._shift + grown)
+        starts = self._starts
+        if self._cut < none:
+            starts = [*starts[: self._cut], *(each + self._shift for each in starts[self._cut :])]
+        return LineIndex(text, [*starts[: first + 1], *found, *starts[last:]], first + 1 + len(found), grown)
+
+    def _start(self, number: int) -> int:
+        """The offset at which a line begins."""
+        start = self._starts[number]
+        return start + self._shift if number >= self._cut else start
+
+    def _number(self, offset: int) -> int:
+        """The line that `offset` is in."""
+        if self._cut < len(self._starts) and offset >= self._starts[self._cut] + self._shift:
+            return bisect_right(self._starts, offset - self._shift, self._cut) - 1
+        return bisect_right(self._starts, offset, 0, self._cut) - 1
 
     @property
     def line_count(self) -> int:
@@ -79,24 +97,24 @@ class LineIndex:
     @property
     def end(self) -> Position:
         """The place after the last character."""
-        return Position(self.line_count - 1, len(self.text) - self._starts[-1])
+        return Position(self.line_count - 1, len(self.text) - self._start(self.line_count - 1))
 
     def line(self, number: int) -> str:
         """The text of a line without its end; empty for a line that does not exist."""
         if not 0 <= number < self.line_count:
             return ""
-        return self.text[self._starts[number] : self._end(number)]
+        return self.text[self._start(number) : self._end(number)]
 
     def position(self, offset: int) -> Position:
         """The position of the code point at `offset`; within a line end, the end of its line."""
         offset = min(max(offset, 0), len(self.text))
-        number = bisect_right(self._starts, offset) - 1
-        return Position(number, min(offset, self._end(number)) - self._starts[number])
+        number = self._number(offset)
+        return Position(number, min(offset, self._end(number)) - self._start(number))
 
     def offset(self, position: Position) -> int:
         """The offset in code points of `position`."""
         position = self.clamp(position)
-        return self._starts[position.line] + position.column
+        return self._start(position.line) + position.column
 
     def clamp(self, position: Position) -> Position:
         """`position`, or the nearest one that exists."""
@@ -104,15 +122,15 @@ class LineIndex:
             return Position(0, 0)
         if position.line >= self.line_count:
             return self.end
-        length = self._end(position.line) - self._starts[position.line]
+        length = self._end(position.line) - self._start(position.line)
         return Position(position.line, min(max(position.column, 0), length))
 
     def _end(self, number: int) -> int:
         """The offset of a line's end."""
         if number + 1 >= len(self._starts):
             return len(self.text)
-        end = self._starts[number + 1] - 1
-        is_pair = self.text[end] == "\n" and end > self._starts[number] and self.text[end - 1] == "\r"
+        end = self._start(number + 1) - 1
+        is_pair = self.text[end] == "\n" and end > self._start(number) and self.text[end - 1] == "\r"
         return end - 1 if is_pair else end
 
     def to_units(self, position: Position, encoding: PositionEncoding) -> int:
