@@ -88,7 +88,9 @@ class Terminal:
         console.print(shown)
         IMAGES.mkdir(parents=True, exist_ok=True)
         # A fixed id: the same screen is the same file.
-        (IMAGES / f"{name}.svg").write_text(console.export_svg(title=title, unique_id=name, theme=THEME), encoding="utf-8")
+        (IMAGES / f"{name}.svg").write_text(
+            console.export_svg(title=title, unique_id=name, theme=THEME), encoding="utf-8"
+        )
         print(f"docs/images/{name}.svg")
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from dlm_lsp.runs.worker import Worker
 from dlm_lsp.runs.workspace import Workspace
 from dlm_lsp.server.capabilities import ClientFeatures
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
-from dlm_lsp.server.fixes import fixes
+from dlm_lsp.server.fixes import problem_fixes
 from dlm_lsp.server.symbols import Symbols
 
 log = logging.getLogger(__name__)
@@ -96,12 +96,12 @@ class Beyond:
             return []
         positions = open_document.seen.positions
         place = Range(positions.place(params.range.start), positions.place(params.range.end))
-        mended = tuple(
+        mended = [
             replace(problem, fixes=(Fix("Give this document a new id", problem.range, str(ULID())),))
             for problem in self.problems(path, document)
             if problem.code == SHARED_ID
-        )
-        return fixes(replace(document, problems=mended), uri, positions, place, params.context)
+        ]
+        return problem_fixes(mended, uri, positions, place, params.context)
 
     def stop(self) -> None:
         self._reader.stop()

@@ -37,6 +37,17 @@ def fixes(
     return made.found
 
 
+def problem_fixes(
+    problems: Sequence[Problem], uri: str, positions: Positions, place: Range, context: types.CodeActionContext
+) -> list[types.CodeAction]:
+    """The fixes that those of `problems` bring along that touch `place`."""
+    made = _Actions(uri, positions, context)
+    for problem in problems if wanted(types.CodeActionKind.QuickFix, context.only) else ():
+        if problem.range.start <= place.end and place.start <= problem.range.end:
+            made.mend(problem, [(fix.title, (Edit(fix.range, fix.text),)) for fix in problem.fixes])
+    return made.found
+
+
 class _Actions:
     def __init__(self, uri: str, positions: Positions, context: types.CodeActionContext) -> None:
         self._uri = uri

@@ -138,7 +138,9 @@ async def test_code_actions_offer_full_retrain(editor: Editor, tmp_path: Path) -
     uri = await learned(editor, tmp_path / "a.dlm")
     place = types.Range(types.Position(0, 0), types.Position(0, 0))
     found = await editor.text_document_code_action_async(
-        types.CodeActionParams(types.TextDocumentIdentifier(uri), place, types.CodeActionContext([]))
+        types.CodeActionParams(
+            types.TextDocumentIdentifier(uri), place, types.CodeActionContext([], [types.CodeActionKind.Source])
+        )
     )
     (action,) = found or []
     assert action["kind"] == "source"

@@ -171,6 +171,8 @@ def test_r11_nothing_in_the_source_can_take_the_focus() -> None:
     assert found == {
         ("commands.py", "WINDOW_SHOW_MESSAGE"),
         ("commands.py", "WINDOW_SHOW_MESSAGE_REQUEST"),
+        ("interchange.py", "WINDOW_SHOW_MESSAGE"),
+        ("interchange.py", "WORKSPACE_APPLY_EDIT"),  # the frontmatter's edit that a command asked for
         ("app.py", "WINDOW_SHOW_MESSAGE_REQUEST"),  # to know that a person may take any time to answer
     }
 

@@ -34,6 +34,8 @@ def test_every_setting_takes_effect() -> None:
         "keepVersions": 3,
         "forgettingMargin": 1,
         "learner": "process",
+        "onShapeChange": "retrain",
+        "retrainOnConfig": True,
         "logLevel": "debug",
         "inlayHints": "off",
         "codeLens": "sections",
@@ -52,6 +54,8 @@ def test_every_setting_takes_effect() -> None:
         keep_versions=3,
         forgetting_margin=1.0,
         learner="process",
+        on_shape_change="retrain",
+        retrain_on_config=True,
     )
     assert (read.log_level, read.inlay_hints, read.code_lens, read.warnings) == ("debug", "off", "sections", ())
 

@@ -48,8 +48,13 @@ async def states(editor: Editor, uri: str, **more: Any) -> dict[str, Any]:
 
 
 async def lenses(editor: Editor, uri: str) -> list[tuple[int, str]]:
+    """All but those that ask."""
     found = await editor.text_document_code_lens_async(types.CodeLensParams(types.TextDocumentIdentifier(uri)))
-    return [(lens.range.start.line, lens.command.title) for lens in found or [] if lens.command]
+    return [
+        (lens.range.start.line, lens.command.title)
+        for lens in found or []
+        if lens.command and lens.command.title != "Ask"
+    ]
 
 
 def on_the_command_line(path: Path, home: Path, *options: str) -> str:

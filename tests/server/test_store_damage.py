@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dlm_lsp.document import parse
 from dlm_lsp.runs.clock import SystemClock
 from dlm_lsp.runs.events import Event, Finished
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
+from dlm_lsp.runs.steering import Steering
 from dlm_lsp.store import Store
 from tests.fakes import FAIL, FakeLearner
 from tests.server.editor import DLM_ID, HEAD, Editor, exchange
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Store:
     for number, text in enumerate((ONE, TWO), 1):
         request = RunRequest(number, "cycle", path, parse(text), store, max_steps=100, keep_versions=10)
         told: list[Event] = []
-        execute(request, lambda: learner, RunControl(request, threading.Event(), told.append, clock), clock)
+        execute(request, lambda: learner, RunControl(request, Steering(request.document), told.append, clock), clock)
         assert isinstance(told[-1], Finished)
     return store
 
