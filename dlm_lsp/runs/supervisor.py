@@ -16,7 +16,7 @@ from dlm_lsp.runs.reverting import revert
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.warmth import Learners
-from dlm_lsp.store import StoreError, version_name
+from dlm_lsp.store import Store, StoreError, version_name
 from dlm_lsp.training.protocol import RunKind
 
 
@@ -205,6 +205,11 @@ class Supervisor:
     def statuses(self) -> list[DocumentStatus]:
         """Those of all documents."""
         return [record.status for record in self._records]
+
+    def store(self, path: Path) -> Store | None:
+        """The store of a document's id; None for an unknown document, or one without an id."""
+        record = self._records.get(path)
+        return self._records.store(record) if record is not None else None
 
     def document(self, path: Path) -> Document | None:
         """The newest text, saved or not, with everything that is wrong with it."""

@@ -21,6 +21,7 @@ from dlm_lsp.server.commands import Command, Commands
 from dlm_lsp.server.completion import TRIGGERS
 from dlm_lsp.server.configuration import Configuration
 from dlm_lsp.server.convert import encoding_of
+from dlm_lsp.server.curves import HISTORY, History
 from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
 from dlm_lsp.server.language import Language
@@ -77,6 +78,7 @@ class DlmServer(DlmLanguageServer):
         self.views = Views(self.supervisor, self.documents, self.sync)
         self.language = Language(self.supervisor, self.documents, self.sync)
         self.commands = Commands(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
+        self.history = History(self.supervisor)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -243,6 +245,10 @@ def _register_views(server: DlmServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         return [*server.language.fixes(params), *views.code_actions(params)]
+
+    @server.feature(HISTORY)
+    async def history(params: Any) -> dict[str, Any]:
+        return await server.history.answer(params)
 
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:

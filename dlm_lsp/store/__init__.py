@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlm_lsp.store.commit import Commit
+from dlm_lsp.store.curves import Curve, Point
 from dlm_lsp.store.dlm_lock import DlmLock, HardwareTier
 from dlm_lsp.store.errors import StoreError
 from dlm_lsp.store.journal import JournalEntry
@@ -17,6 +18,7 @@ from dlm_lsp.store.versions import RunFacts, Version, VersionRecord, read_traini
 
 __all__ = [
     "Commit",
+    "Curve",
     "DlmLock",
     "HardwareTier",
     "Held",
@@ -26,6 +28,7 @@ __all__ = [
     "Known",
     "Ledger",
     "Manifest",
+    "Point",
     "Replay",
     "RunFacts",
     "Snapshot",

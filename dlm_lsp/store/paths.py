@@ -122,6 +122,10 @@ class Layout:
         return self.ours / "journal.jsonl"
 
     @property
+    def curves(self) -> Path:
+        return self.ours / "curves.jsonl"
+
+    @property
     def records(self) -> Path:
         return self.ours / "versions"
 

@@ -15,18 +15,19 @@ export interface Version {
 
 /** One run of this server, as far as it has come. */
 export interface Run {
-  run: number;
+  /** Counts the runs of this server; null for one of an earlier server. */
+  run: number | null;
   kind: string;
   started_at: number;
   ended_at: number | null;
   outcome: string | null;
   version: number | null;
   message: string;
-  /** [step, loss, tokens of that step, seconds since the run's start] */
+  /** [step, loss, tokens since the run's start, seconds since then] */
   points: [number, number, number, number][];
   /** [name, seconds since the run's start], in order. */
   phases: [string, number][];
-  /** The sections that it learned, by their first words. */
+  /** The ids of the sections that it learned. */
   sections: string[];
 }
 

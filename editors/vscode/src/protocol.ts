@@ -71,6 +71,18 @@ export interface SectionStatus {
   loss_before: number | null;
   loss_after: number | null;
   learned_at: string | null;
+  /** Exchanges of it that later runs made worse; absent from servers without the guard. */
+  forgotten?: Forgotten[];
+}
+
+/** Losses in nats per token: `was` when it was learned. `exact`: whether the answer is still word for word. */
+export interface Forgotten {
+  range: Extent;
+  was: number | null;
+  now: number | null;
+  exact: boolean | null;
+  since: number;
+  revert_to: number | null;
 }
 
 /** `dlm/trainingStatus`: everything that is true of one document's training now. */

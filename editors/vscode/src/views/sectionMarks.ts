@@ -35,7 +35,8 @@ export const RULER: Readonly<Record<Mark, string | null>> = {
 export function marks(sections: readonly SectionStatus[], lineCount: number): Map<Mark, number[]> {
   const found = new Map<Mark, number[]>(MARKS.map((mark) => [mark, []]));
   for (const section of sections) {
-    const mark = OF_STATE[section.state];
+    const forgotten = section.state === "learned" && (section.forgotten?.length ?? 0) > 0;
+    const mark = forgotten ? "failed" : OF_STATE[section.state];
     const line = section.range.start.line;
     if (mark !== undefined && line < lineCount) found.get(mark)?.push(line);
   }

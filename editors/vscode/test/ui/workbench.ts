@@ -1,0 +1,291 @@
+// A real workbench: code-server with the packaged extension, in headless Chromium, on folders of its own.
+
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import * as path from "node:path";
+import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+
+export const EXTENSION = process.env.EXTENSION_ROOT ?? "";
+export const REPOSITORY = path.resolve(EXTENSION, "../..");
+export const PYTHON = process.env.DLM_PYTHON ?? path.join(REPOSITORY, ".venv/bin/python");
+const EDITORS =
+  process.env.DLM_EDITORS ?? path.join(process.env.XDG_CACHE_HOME ?? path.join(homedir(), ".cache"), "dlm-lsp/editors");
+const SHOTS = process.env.DLM_SHOTS ?? path.join(EXTENSION, "out/shots");
+
+const SETTINGS = {
+  "security.workspace.trust.enabled": false,
+  "telemetry.telemetryLevel": "off",
+  "workbench.startupEditor": "none",
+  "workbench.tips.enabled": false,
+  "workbench.enableExperiments": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "workbench.colorTheme": "Default Dark Modern",
+  "chat.disableAIFeatures": true,
+  "extensions.autoCheckUpdates": false,
+  "extensions.autoUpdate": "off",
+  "extensions.ignoreRecommendations": true,
+  "extensions.verifySignature": false,
+  "update.mode": "none",
+  "git.enabled": false,
+  "editor.minimap.enabled": false,
+  "window.commandCenter": false,
+  "files.simpleDialog.enable": true,
+  "files.autoSave": "off",
+  "dlm.interpreter": PYTHON,
+  "dlm.debounceMs": 50,
+};
+
+export interface Options {
+  readonly settings?: Record<string, unknown>;
+  readonly files: Record<string, string>;
+  readonly trust?: boolean;
+}
+
+export class Workbench {
+  page!: Page;
+  private process!: ChildProcess;
+  private browser!: Browser;
+  private port = 0;
+
+  private constructor(
+    readonly root: string,
+    readonly folder: string,
+    readonly name: string,
+  ) {}
+
+  static async start(name: string, options: Options): Promise<Workbench> {
+    const root = mkdtempSync(path.join(tmpdir(), "dlm workbench "));
+    const bench = new Workbench(root, path.join(root, "my project"), name);
+    for (const folder of ["my project", "user/User", "tmp", "dlm"])
+      mkdirSync(path.join(root, folder), { recursive: true });
+    mkdirSync(SHOTS, { recursive: true });
+    for (const [file, text] of Object.entries(options.files)) writeFileSync(path.join(bench.folder, file), text);
+    const settings = {
+      ...SETTINGS,
+      ...(options.trust ? { "security.workspace.trust.enabled": true } : {}),
+      ...options.settings,
+    };
+    writeFileSync(path.join(root, "user/User/settings.json"), JSON.stringify(settings));
+    cpSync(installed(), path.join(root, "extensions"), { recursive: true });
+    await bench.launch(options.trust === true);
+    return bench;
+  }
+
+  private async launch(trust: boolean): Promise<void> {
+    this.port = await freePort();
+    const args = ["--auth", "none", "--bind-addr", `127.0.0.1:${this.port}`, "--config", "/dev/null"];
+    args.push(
+      "--disable-telemetry",
+      "--disable-update-check",
+      "--disable-getting-started-override",
+      "--ignore-last-opened",
+    );
+    if (!trust) args.push("--disable-workspace-trust");
+    args.push("--user-data-dir", path.join(this.root, "user"), "--extensions-dir", path.join(this.root, "extensions"));
+    const log = openSync(path.join(SHOTS, `${this.name}-code-server.log`), "w");
+    this.process = spawn(path.join(EDITORS, "bin/code-server"), [...args, this.folder], {
+      stdio: ["ignore", log, log],
+      env: {
+        ...process.env,
+        EXTENSIONS_GALLERY: '{"serviceUrl":""}',
+        TMPDIR: path.join(this.root, "tmp"),
+        DLM_HOME: path.join(this.root, "dlm"),
+        HF_HUB_OFFLINE: "1",
+        PYTHONPATH: REPOSITORY,
+      },
+    });
+    await until("code-server answers", async () => {
+      const answer = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => null);
+      return answer?.ok === true;
+    });
+    this.browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+    const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+    this.page = await context.newPage();
+    this.page.setDefaultTimeout(30_000);
+    await this.page.goto(`http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(this.folder)}`);
+    await this.explorer();
+  }
+
+  private async explorer(): Promise<void> {
+    await this.page.waitForSelector(".monaco-workbench .explorer-folders-view .monaco-list-row", { timeout: 90_000 });
+  }
+
+  async reload(): Promise<void> {
+    await this.page.reload();
+    await this.page.waitForSelector(".monaco-workbench .part.statusbar", { timeout: 90_000 });
+  }
+
+  async open(file: string): Promise<void> {
+    await this.page.locator(".explorer-folders-view .monaco-list-row", { hasText: file }).dblclick();
+    await this.page.waitForSelector(`.tab.active[data-resource-name="${file}"]`);
+    await this.page.waitForSelector("#status\\.editor\\.mode >> text=DLM");
+  }
+
+  /** Puts the cursor at the end of the text and types; nothing is completed by it. */
+  async type(text: string): Promise<void> {
+    await this.focusEditor();
+    await this.page.keyboard.press("Control+End");
+    await this.page.keyboard.insertText(text);
+    await this.page.waitForSelector(".tab.active.dirty");
+  }
+
+  async focusEditor(): Promise<void> {
+    await this.page
+      .locator(".editor-group-container.active .monaco-editor .view-lines")
+      .first()
+      .click({ position: { x: 300, y: 5 } });
+  }
+
+  async save(): Promise<void> {
+    await this.page.keyboard.press("Control+s");
+    await this.page.waitForSelector(".tab.active:not(.dirty)");
+  }
+
+  async palette(command: string): Promise<void> {
+    await this.page.keyboard.press("F1");
+    await this.page.waitForSelector(".quick-input-widget input");
+    await this.page.keyboard.insertText(command);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: command }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** What the language status says, as its label has it. */
+  async status(): Promise<string> {
+    const item = this.page.locator("#status\\.languageStatus, [id^='status.languageStatus']");
+    const labels = await item.evaluateAll((found) =>
+      found.map((each) => `${each.getAttribute("aria-label")} ${each.querySelector("a")?.getAttribute("aria-label")}`),
+    );
+    return labels.join(" | ");
+  }
+
+  async statusBecomes(pattern: RegExp, patience = 60_000): Promise<string> {
+    let newest = "";
+    await until(
+      `the status is ${pattern}`,
+      async () => pattern.test((newest = await this.status())),
+      patience,
+      () => newest,
+    );
+    return newest;
+  }
+
+  get toasts(): Locator {
+    return this.page.locator(".notification-toast");
+  }
+
+  /** How many marks of a kind stand beside the text. Decorations carry the file of their icon in their style. */
+  async marks(kind: string): Promise<number> {
+    return this.page.evaluate((name) => {
+      const glyphs = [...document.querySelectorAll(".glyph-margin-widgets .cgmr, .margin-view-overlays .cgmr")];
+      return glyphs.filter((each) => getComputedStyle(each).backgroundImage.includes(`${name}-`)).length;
+    }, kind);
+  }
+
+  async shot(name: string): Promise<void> {
+    await this.page.screenshot({ path: path.join(SHOTS, `${name}.png`) });
+  }
+
+  read(file: string): string {
+    return readFileSync(path.join(this.folder, file), "utf8");
+  }
+
+  /** The ids of this workbench's language servers. */
+  servers(): number[] {
+    const all = execFileSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" });
+    const mine = all.split("\n").filter((line) => line.includes("-m dlm_lsp") && !line.includes("ps -eo"));
+    return mine.map((line) => Number(line.trim().split(" ")[0])).filter((pid) => belongs(pid, this.root));
+  }
+
+  async stop(): Promise<void> {
+    await this.browser?.close();
+    this.process?.kill("SIGTERM");
+    await new Promise((resolve) =>
+      this.process.exitCode === null ? this.process.once("exit", resolve) : resolve(null),
+    );
+    await until("no server is left", async () => this.servers().length === 0, 15_000);
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Whether a process was started with this workbench's home for what is learned. */
+function belongs(pid: number, root: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`DLM_HOME=${root}`);
+  } catch {
+    return false;
+  }
+}
+
+export async function until(
+  what: string,
+  holds: () => Promise<boolean>,
+  patience = 30_000,
+  seen: () => string = () => "",
+): Promise<void> {
+  const end = Date.now() + patience;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${patience / 1000} s. ${seen()}`);
+    await new Promise((resolve) => setTimeout(resolve, 100)); // what an editor shows can only be looked at
+  }
+}
+
+/** The extensions folder with the newest package in it, made once a run. */
+function installed(): string {
+  const dist = path.join(EXTENSION, "dist");
+  const vsix = readdirSync(dist).find((name) => name.endsWith(".vsix"));
+  if (vsix === undefined) throw new Error("there is no package: npm run package");
+  const place = path.join(EXTENSION, "out/extensions");
+  const stamp = path.join(place, ".of");
+  const now = String(execFileSync("sha256sum", [path.join(dist, vsix)])).split(" ")[0] ?? "";
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === now) return place;
+  rmSync(place, { recursive: true, force: true });
+  const user = path.join(EXTENSION, "out/install-user");
+  const args = [
+    "--config",
+    "/dev/null",
+    "--user-data-dir",
+    user,
+    "--extensions-dir",
+    place,
+    "--install-extension",
+    path.join(dist, vsix),
+  ];
+  execFileSync(path.join(EDITORS, "bin/code-server"), args, {
+    stdio: "ignore",
+    env: { ...process.env, EXTENSIONS_GALLERY: '{"serviceUrl":""}' },
+  });
+  writeFileSync(stamp, now);
+  return place;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
