@@ -81,6 +81,7 @@ export class View {
             !running && status.pending > 0 ? this.button("Train now", "train") : null,
             running ? null : this.button("Full retrain", "retrain", undefined, true),
             status.version === null ? null : this.button("Ask…", "ask", undefined, true),
+            status.version === null ? null : this.button("Before and after", "answers", undefined, true),
           ),
     ]);
   }

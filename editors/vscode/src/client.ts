@@ -27,7 +27,7 @@ export const SELECTOR = [
 /** What this client understands beyond the protocol; a server sends none of it to a client that does not say so. */
 const EXPERIMENTAL = {
   serverStatusNotification: true,
-  dlm: { trainingStatus: true, trainingProgress: true, ask: true, answers: true, sectionStates: true, history: true },
+  dlm: { trainingStatus: true, trainingProgress: true, ask: true },
 };
 
 const CRASHES = 4;

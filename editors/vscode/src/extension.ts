@@ -27,6 +27,16 @@ import { StatusItem } from "./views/statusItem.ts";
 /** The extension whose commands have the same ids; where both are installed, its commands stay its own. */
 const PEER = "tenseleyFlow.dlm-vsc";
 
+const PEERS_COMMANDS = [
+  "dlm.train",
+  "dlm.export",
+  "dlm.synth",
+  "dlm.showHistory",
+  "dlm.openStore",
+  "dlm.insertInstruction",
+  "dlm.insertPreference",
+];
+
 let manager: ServerManager | undefined;
 
 /** What tests and other extensions may use. */
@@ -48,6 +58,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<Api> {
     executeCommand: (command, args, next) => {
       const uri = uriOf(args[0]);
       if (command === SERVER_COMMANDS.showStatus) return showStatus(server, statuses, uri);
+      if (command === "dlm.showAnswers") return answers.command(uri, (told) => panel.answers(told));
       return next(command, args);
     },
   });
@@ -70,9 +81,11 @@ export async function activate(context: vscode.ExtensionContext): Promise<Api> {
       asking.cancel();
       return simple(server, SERVER_COMMANDS.cancel, uri);
     },
+    // The server's lens above each question runs this one, because this client says that it has it.
+    "dlm.askInEditor": (argument) => asking.lens(argument),
     "dlm.editor.ask": (uri) => asking.command(uri),
     "dlm.editor.showStatus": (uri) => showStatus(server, statuses, uri),
-    "dlm.editor.showAnswers": (uri) => answers.command(uri),
+    "dlm.editor.showAnswers": (uri) => answers.command(uri, (told) => panel.answers(told)),
     "dlm.editor.revert": (uri, version) =>
       revert(server, statuses, (each) => panel.history(each), uri, typeof version === "number" ? version : undefined),
     "dlm.editor.unlock": (uri) => simple(server, SERVER_COMMANDS.unlock, uri),
@@ -108,9 +121,6 @@ export async function activate(context: vscode.ExtensionContext): Promise<Api> {
         void server.refresh("a setting that names the server changed");
       }
     }),
-    statuses.onDidChange((uri) => {
-      if (uri !== null) answers.refresh(uri);
-    }),
   );
   // Not awaited: an editor that waits for a server is an editor that waits.
   void server.refresh("the extension is active");
@@ -130,7 +140,7 @@ function registerCommands(
 ): void {
   const shared = vscode.extensions.getExtension(PEER) !== undefined;
   for (const [id, handler] of Object.entries(handlers)) {
-    if (shared && !id.startsWith("dlm.editor.")) {
+    if (shared && PEERS_COMMANDS.includes(id)) {
       channels.client.info(`${PEER} is installed as well, so ${id} is left to it.`);
       continue;
     }

@@ -10,7 +10,6 @@ interface Pair {
 
 export function answersPage(name: string, told: unknown): string {
   const text = (told as { text?: unknown } | null)?.text;
-  if (typeof told === "string") return told;
   if (typeof text === "string") return text;
   const pairs = pairsOf(told);
   if (pairs.length === 0) return `# ${name}\n\nNo answers yet: they are taken when a save has been learned.\n`;
@@ -29,14 +28,14 @@ export function pairsOf(told: unknown): Pair[] {
   const list = Array.isArray(told) ? told : (told as { answers?: unknown } | null)?.answers;
   if (!Array.isArray(list)) return [];
   return list.flatMap((each: Record<string, unknown> | null) => {
-    const question = each?.question ?? each?.prompt;
+    const question = each?.question;
     if (typeof question !== "string") return [];
     return [
       {
         question,
         before: textOf(each?.before),
         after: textOf(each?.after),
-        wanted: textOf(each?.answer ?? each?.wanted),
+        wanted: textOf(each?.expected),
         version: typeof each?.version === "number" ? each.version : null,
       },
     ];

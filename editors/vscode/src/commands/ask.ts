@@ -7,7 +7,7 @@ import type { ServerManager } from "../server/manager.ts";
 import { documentOf, explainAbsence } from "./server.ts";
 import { type Exchange, pieceOf, speakerOf, transcript } from "./transcript.ts";
 
-const SCHEME = "dlm-answers";
+const SCHEME = "dlm-ask";
 const ASK = "dlm/ask";
 const REDRAW = 100; // ms
 const KEPT = 50; // exchanges of one document
@@ -53,6 +53,17 @@ export class Asking implements vscode.TextDocumentContentProvider, vscode.Dispos
     });
     if (question !== undefined && question.trim() !== "")
       await this.ask(uri, { uri: uri.toString(), prompt: question }, question);
+  }
+
+  /** From the lens above a question: it names the place, and the server the words. */
+  async lens(argument: unknown): Promise<void> {
+    const given = argument as { uri?: unknown; position?: { line?: unknown; character?: unknown } } | null | undefined;
+    const { line, character } = given?.position ?? {};
+    if (typeof given?.uri !== "string" || typeof line !== "number" || typeof character !== "number") return;
+    const uri = vscode.Uri.parse(given.uri);
+    const document = await vscode.workspace.openTextDocument(uri);
+    const question = questionOn(document, line);
+    await this.ask(uri, { uri: uri.toString(), position: { line, character } }, question || `line ${line + 1}`);
   }
 
   async ask(uri: vscode.Uri, params: AskParams, question: string): Promise<void> {
@@ -136,7 +147,11 @@ export class Asking implements vscode.TextDocumentContentProvider, vscode.Dispos
 function questionAt(document: vscode.TextDocument): string {
   const editor = vscode.window.activeTextEditor;
   if (editor?.document !== document) return "";
-  for (let line = editor.selection.active.line; line >= 0; line--) {
+  return questionOn(document, editor.selection.active.line);
+}
+
+function questionOn(document: vscode.TextDocument, from: number): string {
+  for (let line = Math.min(from, document.lineCount - 1); line >= 0; line--) {
     const text = document.lineAt(line).text.trim();
     if (/^::.*::$/.test(text)) return "";
     if (/^### Q( !probe)?$/.test(text)) return linesBelow(document, line);

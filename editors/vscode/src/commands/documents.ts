@@ -24,7 +24,7 @@ export async function newDocument(manager: ServerManager): Promise<void> {
     filters: { DLM: ["dlm"] },
   });
   if (target === undefined) return;
-  await write(manager, target, starter.base);
+  await write(manager, target, starter.template === null ? [] : ["--template", starter.template]);
 }
 
 /** A first document, for the walkthrough: beside the workspace's files, or in a place of its own. */
@@ -35,19 +35,20 @@ export async function openExample(manager: ServerManager, context: vscode.Extens
   await vscode.workspace.fs.createDirectory(folder);
   const target = vscode.Uri.joinPath(folder, "first-lesson.dlm");
   if (await exists(target)) await vscode.window.showTextDocument(target);
-  else await write(manager, target, "");
+  else await write(manager, target, []);
 }
 
-async function write(manager: ServerManager, target: vscode.Uri, base: string): Promise<void> {
+async function write(manager: ServerManager, target: vscode.Uri, more: string[]): Promise<void> {
   if (manager.launch === null) return;
-  const chosen = base || setting("defaultBase", "", target);
+  const base = setting("defaultBase", "", target);
   // The dialog has asked whether to overwrite, and `init` never does.
   if (await exists(target)) await fs.rename(target.fsPath, `${target.fsPath}.before`);
   const { command, args } = commandLine(
     manager.launch,
     "init",
     target.fsPath,
-    ...(chosen === "" ? [] : ["--base", chosen]),
+    ...more,
+    ...(base === "" ? [] : ["--base", base]),
   );
   const problem = await new Promise<string>((resolve) => {
     execFile(command, args, { cwd: os.homedir(), timeout: 60_000, windowsHide: true }, (error, _stdout, stderr) => {

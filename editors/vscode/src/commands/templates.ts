@@ -5,8 +5,8 @@ import type { ServerManager } from "../server/manager.ts";
 
 export interface Starter {
   readonly name: string;
-  /** Empty: the author's default. */
-  readonly base: string;
+  /** The server's name of it; null for the plain one. */
+  readonly template: string | null;
 }
 
 interface Template {
@@ -16,7 +16,7 @@ interface Template {
   recommended_base?: string;
 }
 
-const PLAIN: Starter = { name: "notes", base: "" };
+const PLAIN: Starter = { name: "notes", template: null };
 
 /** The author's choice; undefined when it was called off. A server without templates has one way to begin. */
 export async function starters(manager: ServerManager): Promise<Starter | undefined> {
@@ -25,14 +25,16 @@ export async function starters(manager: ServerManager): Promise<Starter | undefi
   const chosen = await vscode.window.showQuickPick(
     found.map((template) => ({
       label: template.title ?? template.name,
-      ...(template.recommended_base === undefined ? {} : { description: template.recommended_base }),
+      ...(template.recommended_base === undefined
+        ? {}
+        : { description: `at its best with ${template.recommended_base}` }),
       ...(template.summary === undefined ? {} : { detail: template.summary }),
       template,
     })),
     { title: "New DLM document", placeHolder: "What should it begin with?", matchOnDetail: true },
   );
   if (chosen === undefined) return undefined;
-  return { name: chosen.template.name, base: chosen.template.recommended_base ?? "" };
+  return { name: chosen.template.name, template: chosen.template.name };
 }
 
 async function templates(manager: ServerManager): Promise<Template[]> {

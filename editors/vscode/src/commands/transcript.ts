@@ -54,8 +54,10 @@ export function pieceOf(value: unknown): string {
 
 /** Who speaks according to an answer or a piece of one; empty when it does not say. */
 export function speakerOf(value: unknown): string {
-  const said = value as { version?: unknown; live?: unknown } | null;
-  if (typeof said !== "object" || said === null || !("version" in said)) return "";
+  const said = value as { version?: unknown; live?: unknown; speaker?: unknown } | null;
+  if (typeof said !== "object" || said === null) return "";
+  if (typeof said.speaker === "string") return said.speaker;
+  if (!("version" in said)) return "";
   const version = typeof said.version === "number" ? `v${said.version}` : "the base, which has learned nothing yet";
   return said.live === true ? `the run that goes on (from ${version})` : version;
 }

@@ -131,16 +131,11 @@ export class TrainingPanel implements vscode.WebviewViewProvider, vscode.Disposa
       if (history !== null && this.selected === status.uri)
         this.post({ type: "history", history: { ...history, uri: status.uri } });
     });
-    void this.answers(status.uri);
   }
 
-  private async answers(uri: string): Promise<void> {
-    try {
-      const answers = await this.manager.client?.sendRequest<unknown>("dlm/answers", { uri });
-      if (answers != null && this.selected === uri) this.post({ type: "answers", uri, answers });
-    } catch {
-      // a server that keeps none
-    }
+  /** Answers before and after, which the author has asked for: the page shows them too. */
+  answers(told: { uri: string; answers: unknown }): void {
+    if (told.uri === this.selected) this.post({ type: "answers", ...told });
   }
 
   private documents(): void {

@@ -185,7 +185,10 @@ export class Workbench {
     let newest = "";
     await until(
       `the status is ${pattern}`,
-      async () => pattern.test((newest = await this.status())),
+      async () => {
+        newest = await this.status();
+        return pattern.test(newest);
+      },
       patience,
       () => newest,
     );

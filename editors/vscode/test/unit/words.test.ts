@@ -41,13 +41,12 @@ test("a conversation reads as a page, and says who spoke", () => {
 
 test("pieces and speakers in each shape that they may come in", () => {
   assert.deepEqual(["a", { text: "b" }, { other: 1 }, null, 7].map(pieceOf), ["a", "b", "", "", ""]);
-  assert.deepEqual([{ version: 4 }, { version: 4, live: true }, { version: null }, {}, null].map(speakerOf), [
-    "v4",
-    "the run that goes on (from v4)",
-    "the base, which has learned nothing yet",
-    "",
-    "",
-  ]);
+  assert.deepEqual(
+    [{ version: 4, speaker: "v0004" }, { version: 4 }, { version: 4, live: true }, { version: null }, {}, null].map(
+      speakerOf,
+    ),
+    ["v0004", "v4", "the run that goes on (from v4)", "the base, which has learned nothing yet", "", ""],
+  );
 });
 
 test("answers before and after, or that there are none yet", () => {
