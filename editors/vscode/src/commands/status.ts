@@ -65,7 +65,7 @@ function firstWords(document: vscode.TextDocument, section: SectionStatus): stri
   const last = Math.min(section.range.end.line, document.lineCount - 1);
   for (let line = section.range.start.line; line <= last; line++) {
     const text = document.lineAt(line).text.trim();
-    if (text !== "" && !/^(::.*::|###\s.*|<!--.*-->|```.*)$/.test(text)) return text.slice(0, 80);
+    if (text !== "" && !/^(::.*::|###\s.*|<!--.*-->|```.*)$/.test(text)) return text.replace(/^#+\s+/, "").slice(0, 80);
   }
   return `::${section.kind}::`;
 }

@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<PageCommand, string>> = {
 export class TrainingPanel implements vscode.WebviewViewProvider, vscode.Disposable {
   private view: vscode.WebviewView | undefined;
   private selected: string | null = null;
+  private known = ""; // the documents that the page was told of
   private readonly ended = new Map<string, string>(); // by document: the newest state whose history was sent
   private readonly subscriptions: vscode.Disposable[];
 
@@ -113,11 +114,15 @@ export class TrainingPanel implements vscode.WebviewViewProvider, vscode.Disposa
   }
 
   private changed(uri: string | null): void {
-    this.selected ??= this.front();
-    if (uri === null || !this.statuses.all().some((each) => each.uri === this.selected)) this.documents();
+    const open = this.statuses.all().map((each) => each.uri);
+    if (this.selected === null || !open.includes(this.selected)) this.selected = this.front();
+    const known = JSON.stringify([open, this.selected]);
+    if (known !== this.known) {
+      this.known = known;
+      this.documents();
+    }
     const status = uri === null ? undefined : this.statuses.of(vscode.Uri.parse(uri));
     if (status !== undefined && status.uri === this.selected) this.tell(status, false);
-    else if (uri !== null) this.documents();
   }
 
   private tell(status: TrainingStatus, whole: boolean): void {
@@ -160,7 +165,7 @@ function names(status: TrainingStatus): string[] {
     const last = Math.min(section.range.end.line, (document?.lineCount ?? 0) - 1);
     for (let line = section.range.start.line; line <= last; line++) {
       const text = document?.lineAt(line).text.trim() ?? "";
-      if (text !== "" && !/^(::.*::|### \S+( !probe)?|<!--.*-->|```.*)$/.test(text)) return text.slice(0, 60);
+      if (text !== "" && !/^(::.*::|### \S+( !probe)?|<!--.*-->|```.*)$/.test(text)) return text.replace(/^#+\s+/, "").slice(0, 60);
     }
     return section.kind;
   });

@@ -15,7 +15,7 @@ import {
 import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import * as path from "node:path";
-import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+import { type Browser, chromium, type FrameLocator, type Locator, type Page } from "playwright-core";
 
 export const EXTENSION = process.env.EXTENSION_ROOT ?? "";
 export const REPOSITORY = path.resolve(EXTENSION, "../..");
@@ -103,7 +103,7 @@ export class Workbench {
         TMPDIR: path.join(this.root, "tmp"),
         DLM_HOME: path.join(this.root, "dlm"),
         HF_HUB_OFFLINE: "1",
-        PYTHONPATH: REPOSITORY,
+        PYTHONPATH: process.env.DLM_SERVER ?? REPOSITORY,
       },
     });
     await until("code-server answers", async () => {
@@ -139,7 +139,10 @@ export class Workbench {
   }
 
   async open(file: string): Promise<void> {
-    await this.page.locator(".explorer-folders-view .monaco-list-row", { hasText: file }).dblclick();
+    await this.page.keyboard.press("Control+p");
+    await this.page.locator(".quick-input-widget input").fill(file);
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: file }).first().waitFor();
+    await this.page.keyboard.press("Enter");
     await this.page.waitForSelector(`.tab.active[data-resource-name="${file}"]`);
     await this.page.waitForSelector("#status\\.editor\\.mode >> text=DLM");
   }
@@ -205,6 +208,22 @@ export class Workbench {
       const glyphs = [...document.querySelectorAll(".glyph-margin-widgets .cgmr, .margin-view-overlays .cgmr")];
       return glyphs.filter((each) => getComputedStyle(each).backgroundImage.includes(`${name}-`)).length;
     }, kind);
+  }
+
+  /** The Problems view's rows. */
+  async problems(): Promise<string[]> {
+    await this.palette("View: Focus Problems");
+    await this.page.waitForSelector(".markers-panel");
+    return this.page.locator(".markers-panel .monaco-list-row").allInnerTexts();
+  }
+
+  /** The training panel's page, opened if it is not. */
+  async panel(): Promise<FrameLocator> {
+    await this.palette("DLM: Show Training Panel");
+    const outer = this.page.frameLocator("iframe.webview.ready").last();
+    const inner = outer.frameLocator("#active-frame");
+    await inner.locator("#page .now").waitFor();
+    return inner;
   }
 
   async shot(name: string): Promise<void> {
