@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dlm_lsp.document import Lesson, Section
 from dlm_lsp.runs import events
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.store import Curve, Point, Store
@@ -65,6 +66,12 @@ class Trace:
 
     def _since(self, at: float) -> float:
         return round(max(at - self._at, 0.0), 3)
+
+
+def sections_of(sections: Iterable[Section], lessons: Iterable[Lesson]) -> tuple[str, ...]:
+    """The ids of the sections that these lessons are from."""
+    wanted = {lesson.identity for lesson in lessons}
+    return tuple(each.section_id for each in sections if any(lesson.identity in wanted for lesson in each.lessons))
 
 
 class Curves:

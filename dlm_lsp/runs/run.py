@@ -14,7 +14,7 @@ from dlm_lsp.document import Document, Frontmatter
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.committing import commit_of
-from dlm_lsp.runs.curves import Trace
+from dlm_lsp.runs.curves import Trace, sections_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
@@ -205,7 +205,7 @@ def _learn_and_commit(
     if not plan.fresh:
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
     started_at = clock.now()
-    control.trace = Trace(request.run, request.kind, started_at, _sections(snapshot, plan))
+    control.trace = Trace(request.run, request.kind, started_at, sections_of(snapshot.sections, plan.fresh))
     request.store.note(JournalEntry("started", started_at, kind=request.kind))
     formerly = request.store.ever_learned()
     instance = learner()
@@ -232,13 +232,6 @@ def _learn_and_commit(
     with suppress(StoreError):  # a picture; the version is committed
         request.store.keep_curve(held, control.trace.curve(ended_at=clock.now(), version=version.number))
     return learned, version
-
-
-def _sections(snapshot: Snapshot, plan: LearnPlan) -> tuple[str, ...]:
-    fresh = {lesson.identity for lesson in plan.fresh}
-    return tuple(
-        each.section_id for each in snapshot.sections if any(lesson.identity in fresh for lesson in each.lessons)
-    )
 
 
 def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta) -> LearnPlan:

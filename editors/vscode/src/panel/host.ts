@@ -165,7 +165,8 @@ function names(status: TrainingStatus): string[] {
     const last = Math.min(section.range.end.line, (document?.lineCount ?? 0) - 1);
     for (let line = section.range.start.line; line <= last; line++) {
       const text = document?.lineAt(line).text.trim() ?? "";
-      if (text !== "" && !/^(::.*::|### \S+( !probe)?|<!--.*-->|```.*)$/.test(text)) return text.replace(/^#+\s+/, "").slice(0, 60);
+      if (text !== "" && !/^(::.*::|### \S+( !probe)?|<!--.*-->|```.*)$/.test(text))
+        return text.replace(/^#+\s+/, "").slice(0, 60);
     }
     return section.kind;
   });
