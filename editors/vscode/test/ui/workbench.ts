@@ -156,10 +156,8 @@ export class Workbench {
   }
 
   async focusEditor(): Promise<void> {
-    await this.page
-      .locator(".editor-group-container.active .monaco-editor .view-lines")
-      .first()
-      .click({ position: { x: 300, y: 5 } });
+    await this.page.keyboard.press("Control+1");
+    await this.page.waitForSelector(".editor-group-container.active .monaco-editor.focused");
   }
 
   async save(): Promise<void> {
@@ -242,6 +240,7 @@ export class Workbench {
   }
 
   async stop(): Promise<void> {
+    await this.shot(`${this.name}-end`).catch(() => undefined);
     await this.browser?.close();
     this.process?.kill("SIGTERM");
     await new Promise((resolve) =>
