@@ -10,7 +10,7 @@ let bench: Workbench;
 before(async () => {
   bench = await Workbench.start("absent", {
     files: { "notes.dlm": DOCUMENT },
-    settings: { "dlm.interpreter": "/nowhere/python" },
+    machine: { "dlm.interpreter": "/nowhere/python" },
   });
 });
 after(() => bench?.stop());

@@ -43,13 +43,16 @@ const SETTINGS = {
   "window.commandCenter": false,
   "files.simpleDialog.enable": true,
   "files.autoSave": "off",
-  "dlm.interpreter": PYTHON,
   "dlm.debounceMs": 50,
 };
+
+/** A workbench in a browser is far away, and takes settings of a machine's scope from that machine. */
+const MACHINE = { "dlm.interpreter": PYTHON };
 
 export interface Options {
   readonly settings?: Record<string, unknown>;
   readonly files: Record<string, string>;
+  readonly machine?: Record<string, unknown>;
   readonly trust?: boolean;
 }
 
@@ -68,7 +71,7 @@ export class Workbench {
   static async start(name: string, options: Options): Promise<Workbench> {
     const root = mkdtempSync(path.join(tmpdir(), "dlm workbench "));
     const bench = new Workbench(root, path.join(root, "my project"), name);
-    for (const folder of ["my project", "user/User", "tmp", "dlm"])
+    for (const folder of ["my project", "user/User", "user/Machine", "tmp", "dlm"])
       mkdirSync(path.join(root, folder), { recursive: true });
     mkdirSync(SHOTS, { recursive: true });
     for (const [file, text] of Object.entries(options.files)) writeFileSync(path.join(bench.folder, file), text);
@@ -78,6 +81,7 @@ export class Workbench {
       ...options.settings,
     };
     writeFileSync(path.join(root, "user/User/settings.json"), JSON.stringify(settings));
+    writeFileSync(path.join(root, "user/Machine/settings.json"), JSON.stringify({ ...MACHINE, ...options.machine }));
     cpSync(installed(), path.join(root, "extensions"), { recursive: true });
     await bench.launch(options.trust === true);
     return bench;
