@@ -44,6 +44,9 @@ code-server() {
     (cd "$place" && npm install --no-save --ignore-scripts "code-server@$CODE_SERVER" >/dev/null) &&
       (cd "$place/node_modules/code-server/lib/vscode" && npm install --no-save --omit=dev --ignore-scripts >/dev/null) ||
       skip code-server "npm could not install it"
+    # It gives output channels a file, and so their text; without it they stay empty, and one test is skipped.
+    (cd "$place/node_modules/code-server/lib/vscode" && npm rebuild @vscode/spdlog >/dev/null 2>&1) ||
+      echo "SKIP code-server's log files: there is no compiler for them" >&2
     touch "$place/.done"
   fi
   printf '#!/bin/sh\nexec %s %s "$@"\n' "$binary" "$place/node_modules/code-server/out/node/entry.js" >"$prefix/bin/code-server"

@@ -7,6 +7,17 @@ import * as esbuild from "esbuild";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const out = `${root}out/ui`;
 rmSync(out, { recursive: true, force: true });
+// What runs inside the extension host is a bundle of its own.
+await esbuild.build({
+  entryPoints: [`${root}test/host/suite.ts`],
+  outfile: `${root}out/host/suite.js`,
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node20",
+  external: ["vscode"],
+  logLevel: "warning",
+});
 const wanted = process.argv.slice(2);
 const names = readdirSync(`${root}test/ui`).filter((name) => name.endsWith(".test.ts"));
 await esbuild.build({

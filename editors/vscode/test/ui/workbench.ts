@@ -54,6 +54,8 @@ export interface Options {
   readonly files: Record<string, string>;
   readonly machine?: Record<string, unknown>;
   readonly trust?: boolean;
+  /** A bundle whose `run` is called inside the extension host, with the extension from this tree. */
+  readonly suite?: string;
 }
 
 export class Workbench {
@@ -82,12 +84,15 @@ export class Workbench {
     };
     writeFileSync(path.join(root, "user/User/settings.json"), JSON.stringify(settings));
     writeFileSync(path.join(root, "user/Machine/settings.json"), JSON.stringify({ ...MACHINE, ...options.machine }));
-    cpSync(installed(), path.join(root, "extensions"), { recursive: true });
-    await bench.launch(options.trust === true);
+    if (options.suite === undefined) cpSync(installed(), path.join(root, "extensions"), { recursive: true });
+    await bench.launch(options);
     return bench;
   }
 
-  private async launch(trust: boolean): Promise<void> {
+  /** The exit code of the suite inside the extension host. */
+  suiteEnded: Promise<number> = Promise.resolve(0);
+
+  private async launch({ trust, suite }: Options): Promise<void> {
     this.port = await freePort();
     const args = ["--auth", "none", "--bind-addr", `127.0.0.1:${this.port}`, "--config", "/dev/null"];
     args.push(
@@ -96,7 +101,8 @@ export class Workbench {
       "--disable-getting-started-override",
       "--ignore-last-opened",
     );
-    if (!trust) args.push("--disable-workspace-trust");
+    if (suite !== undefined) args.push("--vscode-option", "enable-smoke-test-driver");
+    if (trust !== true) args.push("--disable-workspace-trust");
     args.push("--user-data-dir", path.join(this.root, "user"), "--extensions-dir", path.join(this.root, "extensions"));
     const log = openSync(path.join(SHOTS, `${this.name}-code-server.log`), "w");
     this.process = spawn(path.join(EDITORS, "bin/code-server"), [...args, this.folder], {
@@ -129,8 +135,19 @@ export class Workbench {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
     this.page = await context.newPage();
     this.page.setDefaultTimeout(30_000);
-    await this.page.goto(`http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(this.folder)}`);
-    await this.explorer();
+    let address = `http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(this.folder)}`;
+    if (suite !== undefined) {
+      this.suiteEnded = new Promise((resolve) => void this.page.exposeFunction("codeAutomationExit", resolve));
+      await this.page.exposeFunction("codeAutomationLog", (_kind: string, said: unknown[]) => console.log(...said));
+      const remote = (file: string) => `vscode-remote://127.0.0.1:${this.port}${file}`;
+      const payload = [
+        ["extensionDevelopmentPath", remote(EXTENSION)],
+        ["extensionTestsPath", remote(suite)],
+      ];
+      address += `&payload=${encodeURIComponent(JSON.stringify(payload))}`;
+    }
+    await this.page.goto(address);
+    if (suite === undefined) await this.explorer();
   }
 
   private async explorer(): Promise<void> {
