@@ -54,6 +54,8 @@ export interface Options {
   readonly files: Record<string, string>;
   readonly machine?: Record<string, unknown>;
   readonly trust?: boolean;
+  /** Whether this machine looks as if the server were nowhere on it. */
+  readonly bare?: boolean;
   /** A bundle whose `run` is called inside the extension host, with the extension from this tree. */
   readonly suite?: string;
 }
@@ -83,7 +85,10 @@ export class Workbench {
       ...options.settings,
     };
     writeFileSync(path.join(root, "user/User/settings.json"), JSON.stringify(settings));
-    writeFileSync(path.join(root, "user/Machine/settings.json"), JSON.stringify({ ...MACHINE, ...options.machine }));
+    writeFileSync(
+      path.join(root, "user/Machine/settings.json"),
+      JSON.stringify({ ...(options.bare ? {} : MACHINE), ...options.machine }),
+    );
     if (options.suite === undefined) cpSync(installed(), path.join(root, "extensions"), { recursive: true });
     await bench.launch(options);
     return bench;
@@ -92,7 +97,7 @@ export class Workbench {
   /** The exit code of the suite inside the extension host. */
   suiteEnded: Promise<number> = Promise.resolve(0);
 
-  private async launch({ trust, suite }: Options): Promise<void> {
+  private async launch({ trust, suite, bare }: Options): Promise<void> {
     this.port = await freePort();
     const args = ["--auth", "none", "--bind-addr", `127.0.0.1:${this.port}`, "--config", "/dev/null"];
     args.push(
@@ -113,7 +118,7 @@ export class Workbench {
         TMPDIR: path.join(this.root, "tmp"),
         DLM_HOME: path.join(this.root, "dlm"),
         HF_HUB_OFFLINE: "1",
-        PYTHONPATH: process.env.DLM_SERVER ?? REPOSITORY,
+        PYTHONPATH: bare === true ? "" : (process.env.DLM_SERVER ?? REPOSITORY),
       },
     });
     await until("code-server answers", async () => {
@@ -138,7 +143,10 @@ export class Workbench {
     let address = `http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(this.folder)}`;
     if (suite !== undefined) {
       this.suiteEnded = new Promise((resolve) => void this.page.exposeFunction("codeAutomationExit", resolve));
-      await this.page.exposeFunction("codeAutomationLog", (_kind: string, said: unknown[]) => console.log(...said));
+      await this.page.exposeFunction("codeAutomationLog", (_kind: string, said: unknown[]) => {
+        const line = said.map(String).join(" ");
+        if (/^(not )?ok - /.test(line)) console.log(line);
+      });
       const remote = (file: string) => `vscode-remote://127.0.0.1:${this.port}${file}`;
       const payload = [
         ["extensionDevelopmentPath", remote(EXTENSION)],
