@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners bench-large lock audit clean
+.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners bench-large lock audit clean vscode test-editors
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,7 @@ demo: setup ## Save a document in a real server and watch it being learned
 pictures: setup ## Take the pictures of the documentation anew
 	@mkdir -p docs/images
 	$(BIN)/python examples/demo.py --picture docs/images/demo.svg
+	editors/vscode/scripts/pictures.sh
 
 test: setup ## Run all tests
 	$(BIN)/python -m pytest
@@ -75,6 +76,15 @@ interop: setup ## Run the tests against the original `dlm` tool, in an environme
 
 latency: setup ## Measure what an editor feels against the goals; fails when one is missed (about 12 minutes)
 	$(BIN)/python -m benchmarks.latency
+
+vscode: setup ## Build the extension for VS Code, with the server's wheel in it
+	editors/setup.sh extension
+	rm -f editors/vscode/bundled/*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir editors/vscode/bundled .
+	cd editors/vscode && npm run --silent package
+
+test-editors: setup ## Run the tests in real editors; a part that cannot be had is skipped, and says so
+	editors/test.sh
 
 lock: setup ## Renew requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --editable ".[audit]"

@@ -13,6 +13,7 @@ from dlm_lsp.document import Document, Frontmatter
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.committing import commit_of
+from dlm_lsp.runs.curves import Trace, sections_of
 from dlm_lsp.runs.delta import Delta, compare, known_to
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
@@ -85,14 +86,19 @@ class RunControl:
         self._clock = clock
         self._question = question
         self.texts: Texts | None = None  # while it trains
+        self.trace: Trace | None = None
 
     def stop_requested(self) -> bool:
         return self._steering.stop.is_set()
 
     def phase(self, name: PhaseName, detail: str = "", fraction: float | None = None) -> None:
+        if self.trace is not None:
+            self.trace.phase(name, self._clock.now())
         self.tell(events.Phase, name=name, detail=detail, fraction=fraction)
 
     def step(self, step: int, total: int, loss: float, learning_rate: float, tokens: int) -> None:
+        if self.trace is not None:
+            self.trace.step(step, loss, tokens, self._clock.now())
         self.tell(events.Step, step=step, total=total, loss=loss, learning_rate=learning_rate, tokens=tokens)
 
     def question(self) -> Question | None:
@@ -288,6 +294,7 @@ def _learn_and_commit(
     if not plan.fresh:
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
     started_at = clock.now()
+    control.trace = Trace(request.run, request.kind, started_at, sections_of(snapshot.sections, plan.fresh))
     request.store.note(JournalEntry("started", started_at, kind=request.kind))
     formerly = request.store.ever_learned()
     instance = learner()
@@ -314,6 +321,8 @@ def _learn_and_commit(
         ),
     )
     instance.committed(plan.session.key, str(version.path))
+    with suppress(StoreError):  # a picture; the version is committed
+        request.store.keep_curve(held, control.trace.curve(ended_at=clock.now(), version=version.number))
     return learned, version
 
 

@@ -25,6 +25,7 @@ from dlm_lsp.server.commands import Command, Commands
 from dlm_lsp.server.completion import TRIGGERS
 from dlm_lsp.server.configuration import Configuration
 from dlm_lsp.server.convert import encoding_of
+from dlm_lsp.server.curves import HISTORY, History
 from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
 from dlm_lsp.server.interchange import REQUESTS, Interchange
@@ -93,6 +94,7 @@ class DlmServer(DlmLanguageServer):
             self.supervisor, self.documents, self.sync, self.asker, self.answers, self.ask, self.outbox.send
         )
         self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
+        self.history = History(self.supervisor)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -292,6 +294,10 @@ def _register_views(server: DlmServer) -> None:
     @server.feature(ASK)
     async def ask(params: Any) -> dict[str, Any]:
         return await server.asker.ask(params)
+
+    @server.feature(HISTORY)
+    async def history(params: Any) -> dict[str, Any]:
+        return await server.history.answer(params)
 
     @server.feature(WAIT_FOR_IDLE)
     async def wait_for_idle(params: Any) -> dict[str, Any] | None:

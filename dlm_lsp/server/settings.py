@@ -302,6 +302,19 @@ def markdown() -> str:
     return "\n".join(parts)
 
 
+def manifest() -> dict[str, dict[str, Any]]:
+    """The settings as an editor's extension declares them, by their full names."""
+    declared = {}
+    for setting in SETTINGS:
+        facts: dict[str, Any] = {"type": setting.type_name, "default": setting.default, "scope": setting.scope}
+        if setting.choices:
+            facts |= {"enum": list(setting.choices), "enumDescriptions": list(setting.choices.values())}
+        bounds = {"minimum": setting.minimum, "maximum": setting.maximum}
+        facts |= {name: bound for name, bound in bounds.items() if bound is not None}
+        declared[f"{SECTION}.{setting.name}"] = {**facts, "markdownDescription": setting.doc}
+    return declared
+
+
 def _json_text(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlm_lsp.store.commit import Commit
+from dlm_lsp.store.curves import Curve, Point
 from dlm_lsp.store.dlm_lock import DlmLock, HardwareTier
 from dlm_lsp.store.errors import StoreError
 from dlm_lsp.store.failure import FailedRun
@@ -22,6 +23,7 @@ __all__ = [
     "NOTHING",
     "Chronicle",
     "Commit",
+    "Curve",
     "DlmLock",
     "FailedRun",
     "HardwareTier",
@@ -34,6 +36,7 @@ __all__ = [
     "Ledger",
     "Manifest",
     "Past",
+    "Point",
     "Replay",
     "RunFacts",
     "Snapshot",

@@ -126,6 +126,10 @@ class Layout:
         return self.ours / "failed.json"
 
     @property
+    def curves(self) -> Path:
+        return self.ours / "curves.jsonl"
+
+    @property
     def records(self) -> Path:
         return self.ours / "versions"
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dlm_lsp.store import commit as committing
+from dlm_lsp.store import curves as pictures
 from dlm_lsp.store import disk, dlm_lock, failure, journal, lock, manifest, recovery, versions
 from dlm_lsp.store import revert as reverting
 from dlm_lsp.store.commit import Commit
+from dlm_lsp.store.curves import Curve
 from dlm_lsp.store.errors import StoreError, reported
 from dlm_lsp.store.failure import FailedRun
 from dlm_lsp.store.history import NOTHING, Chronicle, Histories
@@ -135,6 +137,11 @@ class Store:
             now = versions.pointed(self._layout)
             return NOTHING if now is None else histories.read(self._layout, now)
 
+    def curves(self) -> tuple[Curve, ...]:
+        """How the runs went that committed a version here, oldest first."""
+        with reported("read the curves", self._layout.curves):
+            return pictures.read(self._layout.curves)
+
     def holder(self) -> Holder | None:
         """Who holds the lock, None when nobody does."""
         with reported("read the lock", self._layout.lock):
@@ -188,6 +195,12 @@ class Store:
                 failure.write(self._layout.failed, failed)
             elif failed is None:
                 disk.remove(self._layout.failed)
+
+    def keep_curve(self, held: Held, curve: Curve) -> None:
+        """Remembers how a run went; called with the lock held, after its commit."""
+        held.check()
+        with reported("write the curves", self._layout.curves):
+            pictures.append(self._layout.curves, curve)
 
     def _refuse_newer(self) -> None:
         """Raises StoreError `manifest-newer`; any other fault of the manifest is for `recover`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from dlm_lsp.runs.settings import RunSettings
-from dlm_lsp.server.settings import SETTINGS, ServerSettings, markdown, read_settings
+from dlm_lsp.server.settings import SETTINGS, ServerSettings, manifest, markdown, read_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,3 +104,9 @@ def test_a_near_miss_is_told_and_other_tools_settings_are_left_alone() -> None:
 def test_the_settings_page_is_the_table() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == markdown(), "run scripts/generate_docs.py"
+
+
+def test_the_extension_for_vs_code_declares_the_same_settings() -> None:
+    text = (ROOT / "editors" / "vscode" / "package.json").read_text(encoding="utf-8")
+    declared = json.loads(text)["contributes"]["configuration"][0]["properties"]
+    assert declared == manifest(), "run scripts/generate_docs.py"
