@@ -280,6 +280,13 @@ export class Workbench {
   }
 }
 
+/** Whether this code-server has the native part that gives output channels their text. */
+export function logsAreKept(): boolean {
+  const places = readdirSync(EDITORS).filter((name) => name.startsWith("code-server-"));
+  const native = "node_modules/code-server/lib/vscode/node_modules/@vscode/spdlog/build/Release/spdlog.node";
+  return places.some((name) => existsSync(path.join(EDITORS, name, native)));
+}
+
 /** Whether a process was started with this workbench's home for what is learned. */
 function belongs(pid: number, root: string): boolean {
   try {
