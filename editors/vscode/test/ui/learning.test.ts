@@ -171,7 +171,7 @@ with Store(Path(sys.argv[1]), "01M84MS06HFJHYBYJVNFJT3C5Q").try_lock() as lock:
     print("held", flush=True)
     sys.stdin.read()`;
   const child = spawn(PYTHON, ["-c", program, home], {
-    env: { ...process.env, PYTHONPATH: process.env.DLM_SERVER ?? REPOSITORY },
+    env: { ...process.env, PYTHONPATH: process.env.DLM_SERVER || REPOSITORY },
     stdio: ["pipe", "pipe", "inherit"],
   });
   await new Promise((resolve, reject) => {

@@ -118,7 +118,7 @@ export class Workbench {
         TMPDIR: path.join(this.root, "tmp"),
         DLM_HOME: path.join(this.root, "dlm"),
         HF_HUB_OFFLINE: "1",
-        PYTHONPATH: bare === true ? "" : (process.env.DLM_SERVER ?? REPOSITORY),
+        PYTHONPATH: bare === true ? "" : process.env.DLM_SERVER || REPOSITORY,
       },
     });
     await until("code-server answers", async () => {
