@@ -21,7 +21,7 @@ test("a run that is expected to be long is a notification as well, and its butto
   await bench.palette("DLM: Train Now");
   const toast = bench.toasts.filter({ hasText: "Training book.dlm" });
   await toast.waitFor();
-  assert.match(await bench.status(), /training|loading/);
+  assert.match(await bench.status(), /training|loading|preparing/);
   await bench.shot("vscode-notification");
   await toast.locator(".monaco-button", { hasText: "Cancel" }).click();
   await bench.statusBecomes(/60 to learn|idle/);

@@ -118,7 +118,7 @@ export class Workbench {
         TMPDIR: path.join(this.root, "tmp"),
         DLM_HOME: path.join(this.root, "dlm"),
         HF_HUB_OFFLINE: "1",
-        PYTHONPATH: bare === true ? "" : (process.env.DLM_SERVER ?? REPOSITORY),
+        PYTHONPATH: bare === true ? "" : process.env.DLM_SERVER || REPOSITORY,
       },
     });
     await until("code-server answers", async () => {
@@ -278,6 +278,13 @@ export class Workbench {
     await until("no server is left", async () => this.servers().length === 0, 15_000);
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Whether this code-server has the native part that gives output channels their text. */
+export function logsAreKept(): boolean {
+  const places = readdirSync(EDITORS).filter((name) => name.startsWith("code-server-"));
+  const native = "node_modules/code-server/lib/vscode/node_modules/@vscode/spdlog/build/Release/spdlog.node";
+  return places.some((name) => existsSync(path.join(EDITORS, name, native)));
 }
 
 /** Whether a process was started with this workbench's home for what is learned. */
