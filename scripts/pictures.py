@@ -25,14 +25,14 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 PLUGIN = ROOT / "editors" / "neovim"
 WIDTH, HEIGHT = 104, 30
-PATIENCE = 90.0  # seconds for any one thing to be seen
+PATIENCE = 25.0  # seconds for any one thing to be seen
 LOOK = 0.1  # seconds between two looks at the screen
 # Neovim's own background, so that places that it leaves unpainted look alike.
 THEME = TerminalTheme((20, 22, 27), (224, 226, 234), list(DEFAULT_TERMINAL_THEME.ansi_colors._colors))
 
 INIT = f"""
 vim.opt.runtimepath:prepend({str(PLUGIN)!r})
-vim.g.dlm = {{ cmd = {{ {str(Path(sys.executable).with_name("dlm-lsp"))!r} }} }}
+vim.g.dlm = {{ cmd = {{ {os.environ.get("DLM_LSP") or str(Path(sys.executable).with_name("dlm-lsp"))!r} }} }}
 vim.o.termguicolors = true
 vim.o.swapfile = false
 vim.o.laststatus = 2
@@ -40,6 +40,7 @@ vim.o.signcolumn = "yes"
 vim.o.shortmess = vim.o.shortmess .. "IWF"
 vim.o.ruler = false
 vim.o.showmode = false
+vim.o.completeopt = "menuone,noselect"
 vim.o.fillchars = "eob: "
 vim.o.statusline = " %f%m %=%{{%v:lua.require'dlm'.statusline()%}} "
 vim.diagnostic.config({{ virtual_text = true, signs = false }})
