@@ -12,7 +12,11 @@ const SECTION = exchange("What does the ferry carry?", "It carries salt and two 
 let bench: Workbench;
 
 before(async () => {
-  bench = await Workbench.start("learning", { files: { "notes.dlm": DOCUMENT } });
+  bench = await Workbench.start("learning", {
+    files: { "notes.dlm": DOCUMENT },
+    // On a busy machine the first import alone may take longer than the default.
+    settings: { "dlm.progressNotificationSeconds": 120 },
+  });
 });
 after(() => bench?.stop());
 
