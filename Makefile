@@ -29,6 +29,7 @@ demo: setup ## Save a document in a real server and watch it being learned
 pictures: setup ## Take the pictures of the documentation anew
 	@mkdir -p docs/images
 	$(BIN)/python examples/demo.py --picture docs/images/demo.svg
+	$(BIN)/python scripts/pictures.py
 	editors/vscode/scripts/pictures.sh
 
 test: setup ## Run all tests

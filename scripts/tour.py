@@ -61,7 +61,8 @@ def save(editor: Terminal) -> None:
 def learned(editor: Terminal, version: int) -> None:
     """Saves, and waits until that version is there and its marks are drawn."""
     save(editor)
-    editor.until(lambda screen: LEARNED.format(version) in screen and "✓ ::instruction::" in screen)
+    shown = (LEARNED.format(version), f"✓ ::instruction:: learned v{version} ·")
+    editor.until(lambda screen: all(each in screen for each in shown) and "learning…" not in screen)
 
 
 def command(editor: Terminal, text: str) -> None:
@@ -99,8 +100,7 @@ def saving(folder: Path) -> None:
         save(editor)
         editor.until("· loss")
         editor.picture("training", "A save, while it is learned")
-        learned(editor, 1)
-        editor.until("learned v1 ·")
+        editor.until(lambda screen: "✓ ::instruction::" in screen and "learned v1 ·" in screen)
         editor.picture("learned", "Learned")
 
 
@@ -116,14 +116,13 @@ def telling(folder: Path) -> None:
         editor.type("K")
         editor.until("an earlier text")
         editor.picture("history", "Hover over a corrected answer")
-        editor.keys("Escape")
         command(editor, "16")
         command(editor, "Dlm ask What colour is the lighthouse?")
-        editor.until(" v0002 ")
+        editor.until("╭ v0002 ")
         editor.picture("asking", "An answer")
         editor.keys("j")
         command(editor, "Dlm answers")
-        editor.until("red door.`")
+        editor.until("before and after")
         editor.picture("answers", "Before and after")
 
 
@@ -138,8 +137,8 @@ def forgetting(folder: Path) -> None:
         command(editor, "e!")
         editor.until("micro_batch_size")
         save(editor)
-        editor.until("Forgotten")
-        command(editor, "13")
+        editor.until(lambda screen: "Forgotten" in screen and "learning…" not in screen)
+        command(editor, "15")
         editor.type("ga")
         editor.until("Rehearse")
         editor.picture("forgotten", "What was forgotten says so")

@@ -13,12 +13,16 @@ from dlm_lsp.training.memory import Load, estimate, shape_of
 
 # A step like the learner's, with every token as a target, in a process of its own; prints by how many bytes it grew.
 STEP = """
-import resource, sys
+import re, resource, sys
+from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 rows, length, rank = map(int, sys.argv[2:])
-most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def most():
+    if sys.platform == "linux":  # what getrusage says begins with the parent's
+        return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32, local_files_only=True)
 model.requires_grad_(False)
 before = most()

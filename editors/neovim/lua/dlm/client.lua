@@ -22,6 +22,24 @@ function M.command(folder)
   return { "dlm-lsp" }, "PATH"
 end
 
+local hints_due = false
+
+--- Fetches inlay hints anew, and once more when nothing is being drawn: what Neovim (0.12 at least) happens to draw
+--- between its question and the answer keeps the old hints for good.
+function M.refresh_hints(err, result, context)
+  local refresh = vim.lsp.handlers["workspace/inlayHint/refresh"]
+  if not hints_due then
+    hints_due = true
+    vim.defer_fn(function()
+      hints_due = false
+      if vim.lsp.get_client_by_id(context.client_id) then
+        refresh(err, result, context)
+      end
+    end, 400)
+  end
+  return refresh(err, result, context)
+end
+
 --- The client's configuration, as `vim.lsp.config` takes it.
 ---@return vim.lsp.Config
 function M.config()
@@ -45,6 +63,7 @@ function M.config()
       ["dlm/trainingStatus"] = function(_, params)
         require("dlm.status").told(params)
       end,
+      ["workspace/inlayHint/refresh"] = M.refresh_hints,
       ["experimental/serverStatus"] = function() end, -- `:Dlm status` and the statusline say the same
       ["$/progress"] = function(err, params, context)
         if not require("dlm.ask").piece(params) then
