@@ -14,6 +14,7 @@ from dlm_lsp.runs.telling import headline
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.server.commands import Command
 from dlm_lsp.server.convert import Positions
+from dlm_lsp.store import version_name
 
 _TRAIN_AGAIN = (Command.TRAIN_NOW, "Train again")
 MAX_SECTIONS = 500
@@ -85,6 +86,8 @@ def actions(
         found.append(_action(*again, uri, quick_fix_of=failed))
     if status.state is RunState.IDLE and wanted(types.CodeActionKind.Source, only):
         found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))
+        if status.version is not None and status.version > 1:
+            found.append(_action(Command.REVERT, f"Revert to the version before {version_name(status.version)}", uri))
     return found
 
 

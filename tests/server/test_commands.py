@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from lsprotocol import types
 
@@ -150,6 +151,21 @@ async def test_code_actions_offer_full_retrain(editor: Editor, tmp_path: Path) -
     assert not await editor.text_document_code_action_async(
         types.CodeActionParams(types.TextDocumentIdentifier(uri), place, quick)
     )
+
+
+async def test_a_second_version_can_be_undone_by_a_code_action(editor: Editor, tmp_path: Path) -> None:
+    path = tmp_path / "a.dlm"
+    uri = await learned(editor, path)
+    editor.save(path, path.read_text() + exchange("And then?", "Then this."))
+    assert (await editor.idle(uri))["version"] == 2
+    place = types.Range(types.Position(0, 0), types.Position(0, 0))
+    context = types.CodeActionContext([], [types.CodeActionKind.Source])
+    found: Any = await editor.text_document_code_action_async(
+        types.CodeActionParams(types.TextDocumentIdentifier(uri), place, context)
+    )
+    action = next(each for each in found if each["title"] == "Revert to the version before v0002")
+    await editor.command(action["command"]["command"], *action["command"]["arguments"])
+    assert (await editor.idle(uri))["version"] == 1
 
 
 async def test_hover_tells_status_section_key_and_base(editor: Editor, tmp_path: Path) -> None:
