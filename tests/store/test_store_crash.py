@@ -291,6 +291,7 @@ def test_kill_at_random_instants(home: Path, store: Store) -> None:
                 process.wait(choose.uniform(0.0, 0.12))
             process.kill()
             lines = [told, *process.stdout.readlines()]
+            process.wait()  # its locks go with the last of it, which is after its output
         committed = max(int(line.split()[0]) for line in lines if line.endswith("\n"))
         with held(store) as lock:
             store.recover(lock)
