@@ -42,7 +42,7 @@ vim.o.ruler = false
 vim.o.showmode = false
 vim.o.completeopt = "menuone,noselect"
 vim.o.fillchars = "eob: "
-vim.o.statusline = " %f%m %=%{{%v:lua.require'dlm'.statusline()%}} "
+vim.o.statusline = " %t%m %=%{{%v:lua.require'dlm'.statusline()%}} "
 vim.diagnostic.config({{ virtual_text = true, signs = false }})
 vim.api.nvim_create_autocmd("FileType", {{ pattern = "dlm", callback = function()
   vim.keymap.set("n", "K", vim.lsp.buf.hover, {{ buffer = true }})

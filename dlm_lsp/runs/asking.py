@@ -19,6 +19,8 @@ from typing import Literal, Self
 from dlm_lsp.document import Frontmatter
 from dlm_lsp.runs.records import Record, Records
 from dlm_lsp.runs.run import session_request
+from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.worker import on_loop
 from dlm_lsp.store import Store, StoreError, Version, version_name
 from dlm_lsp.training.protocol import (
     GenerateRequest,
@@ -292,8 +294,8 @@ class Asking:
             return queue.index(answer) + (self._speaking is not None) if answer in queue else 0
 
     def _what_before(self, answer: Answer) -> str:
-        count = self.before(answer)
-        return f"{count} other question{'s' if count > 1 else ''}" if count else "the worker"
+        others = self.before(answer)
+        return count(others, "other question") if others else "the worker"
 
     def _call_off(self, answer: Answer) -> None:
         with self._guard:
@@ -393,11 +395,7 @@ class Asking:
                 self._queue.sort(key=lambda each: each.number)
 
     def _on_loop(self, callback: Callable[[], None]) -> None:
-        assert self.loop is not None
-        try:
-            self.loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            log.debug("the loop is closed")
+        on_loop(self.loop, callback)
 
 
 class _InRun:

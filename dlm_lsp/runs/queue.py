@@ -25,7 +25,7 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import Failure, RunState
 from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.warmth import Learners, Warmth
-from dlm_lsp.runs.worker import Worker
+from dlm_lsp.runs.worker import Worker, on_loop
 from dlm_lsp.training.protocol import RunKind, SessionInfo
 
 log = logging.getLogger(__name__)
@@ -225,12 +225,8 @@ class RunQueue:
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
     def _post(self, event: events.Event) -> None:
-        """On the worker's thread: hands an event to the loop. A loop that is gone wants no more events."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._arrived, event)
-        except RuntimeError:
-            log.debug("the loop is closed; dropped %s", type(event).__name__)
+        """On the worker's thread: hands an event to the loop."""
+        on_loop(self._loop, self._arrived, event)
 
     def _arrived(self, event: events.Event) -> None:
         record, running = self._active, self._active.running if self._active else None

@@ -12,7 +12,7 @@ from dlm_lsp.document import Document, Frontmatter
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.run import session_request
 from dlm_lsp.runs.settings import RunSettings
-from dlm_lsp.runs.worker import Worker
+from dlm_lsp.runs.worker import Worker, on_loop
 from dlm_lsp.store import Store
 from dlm_lsp.training.protocol import (
     Learner,
@@ -152,11 +152,7 @@ class Warmth:
         self._worker.submit(release)
 
     def _on_loop(self, callback: Callable[[], None]) -> None:
-        assert self.loop is not None
-        try:
-            self.loop.call_soon_threadsafe(callback)
-        except RuntimeError:
-            log.debug("the loop is closed")
+        on_loop(self.loop, callback)
 
     def _not_opening(self, path: Path) -> None:
         if timer := self._opening.pop(path, None):

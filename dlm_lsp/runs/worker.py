@@ -16,6 +16,15 @@ Job = Callable[[], None]
 T = TypeVar("T")
 
 
+def on_loop(loop: asyncio.AbstractEventLoop | None, callback: Callable[..., None], *arguments: object) -> None:
+    """From another thread: has the loop call `callback`. A loop that is gone wants to hear no more."""
+    assert loop is not None, "it was started"
+    try:
+        loop.call_soon_threadsafe(callback, *arguments)
+    except RuntimeError:
+        log.debug("the loop is closed; nobody hears %s", arguments or callback)
+
+
 class Worker:
     """Runs jobs one after the other on a daemon thread. A job reports through whatever it closes over."""
 
