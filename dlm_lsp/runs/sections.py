@@ -25,12 +25,14 @@ def section_statuses(
     learning: Collection[str] = (),
     failure: Failure | None = None,
     versions: Collection[int] = (),
+    anchors: Collection[str] | None = None,
 ) -> tuple[SectionStatus, ...]:
     """One status a section. `queued` and `learning` hold the lesson identities of a run that waits or goes on.
 
-    `versions` are those on disk.
+    `versions` are those on disk; `anchors` those of the whole ledger, gathered here if nobody has them.
     """
-    anchors = {entry.anchor for entry in ledger.lessons.values()}
+    if anchors is None:
+        anchors = {entry.anchor for entry in ledger.lessons.values()}
     waiting, going_on = frozenset(queued), frozenset(learning)
     return tuple(
         _status(section, ledger, anchors, waiting, going_on, failure, versions) for section in document.sections
@@ -87,7 +89,7 @@ def lesson_status(
 def _status(
     section: Section,
     ledger: Ledger,
-    anchors: set[str],
+    anchors: Collection[str],
     queued: frozenset[str],
     learning: frozenset[str],
     failure: Failure | None,

@@ -91,7 +91,13 @@ def with_facts(
 
     def tell(part: Document) -> tuple[SectionStatus, ...]:
         return section_statuses(
-            part, store.ledger, queued=queued, learning=learning, failure=failure, versions=store.versions
+            part,
+            store.ledger,
+            queued=queued,
+            learning=learning,
+            failure=failure,
+            versions=store.versions,
+            anchors=store.anchors,
         )
 
     facts = (store, queued, learning, failure)
