@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench base docs pictures torture soak fuzz interop latency bench-learners bench-large lock audit clean vscode test-editors
+.PHONY: help setup demo test explore lint types check bench base docs pictures torture soak fuzz interop latency bench-learners bench-large lock audit clean vscode test-editors
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ pictures: setup ## Take the pictures of the documentation anew
 test: setup ## Run all tests, two files at a time (JOBS=0: one after the other)
 	$(BIN)/python -m pytest tests/fuzz
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore tests/fuzz
+
+explore: setup ## Run the tests that generate their examples, with new ones (a minute)
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore tests/fuzz \
+	  $$(grep -rl "from hypothesis import" tests --include "test_*.py")
 
 lint: setup ## Check style
 	$(BIN)/ruff check .

@@ -1,11 +1,18 @@
-"""What holds for every test: the log is as it was, whatever the test before did with it."""
+"""What holds for every test: generated examples are the same, and the log is as it was before."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# The same examples every time, so that a failure is the doing of the change at hand; `make explore` looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("explore", derandomize=False, print_blob=True, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(autouse=True)

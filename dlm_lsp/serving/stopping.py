@@ -6,13 +6,16 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 
 async def until(pieces: AsyncIterator[str], stops: tuple[str, ...]) -> AsyncGenerator[str]:
-    """`pieces` up to the first stop, which is left out; what may be the begin of one is held back until it is known."""
+    """`pieces` up to the stop that is complete first, which is left out; what may be the begin of one is held back.
+
+    Of two stops that end at one place the longer counts. So the answer does not depend on how it was cut into pieces.
+    """
     held = ""
     async for piece in pieces:
         held += piece
-        found = [at for at in (held.find(stop) for stop in stops) if at >= 0]
+        found = [(at + len(stop), at) for stop in stops if (at := held.find(stop)) >= 0]
         if found:
-            if rest := held[: min(found)]:
+            if rest := held[: min(found)[1]]:
                 yield rest
             return
         kept = _begun(held, stops)
