@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dlm_lsp.runs.answers import Answers
+from dlm_lsp.cli.ending import ending
+from dlm_lsp.cli.watching import until
+from dlm_lsp.runs.answers import Answers, Comparison
 from dlm_lsp.runs.asking import AskRefused
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.settings import RunSettings
@@ -25,14 +27,22 @@ _STOP_DEADLINE = 10.0
 async def answers(path: Path, version: int | None, settings: RunSettings) -> int:
     """Prints the Markdown document to standard output, or why there is none to standard error; an exit code."""
     supervisor = Supervisor(learner=LEARNERS, settings=settings)
-    supervisor.start(asyncio.get_running_loop())
-    try:
+    found: list[Comparison] = []
+
+    async def look() -> None:
+        found.append(await Answers(supervisor).of(path, version))
+
+    async with ending() as teardown:
+        supervisor.ends_with(teardown, _STOP_DEADLINE)
+        supervisor.start(asyncio.get_running_loop())
         supervisor.looked_at(path)
-        found = await Answers(supervisor).of(path, version)
-    except (AskRefused, LearnerError, StoreError) as error:
-        Console(stderr=True).print(escaped(str(error)), markup=False, style="red")
-        return 1
-    finally:
-        await supervisor.shutdown(_STOP_DEADLINE)
-    sys.stdout.write(markdown(path.name, found))
-    return 0
+        try:
+            await until(look(), teardown.begun)
+        except (AskRefused, LearnerError, StoreError) as error:
+            if teardown.code is None:
+                Console(stderr=True).print(escaped(str(error)), markup=False, style="red")
+                return 1
+    if not found:
+        return teardown.code or 1
+    sys.stdout.write(markdown(path.name, found[0]))
+    return teardown.code or 0

@@ -143,7 +143,7 @@ def prompt(
 
     _log(False)
     settings = RunSettings(home=home, warm_on_open=False, learner=learner)
-    code = run(
+    asking = run(
         _existing(document),
         question,
         settings,
@@ -151,7 +151,7 @@ def prompt(
         max_tokens=max_tokens,
         temperature=temperature,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(asyncio.run(asking))
 
 
 @app.command()

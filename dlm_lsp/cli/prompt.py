@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from dlm_lsp.cli.ending import ending
+from dlm_lsp.cli.lines import lines
+from dlm_lsp.cli.watching import until
 from dlm_lsp.runs.asking import Answer, AskRefused
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.settings import RunSettings
@@ -22,7 +27,7 @@ _STOP_DEADLINE = 10.0
 _LOOK = 1.0
 
 
-def prompt(
+async def prompt(
     path: Path,
     question: str | None,
     settings: RunSettings,
@@ -39,24 +44,30 @@ def prompt(
         answer = supervisor.ask(path, asked, version=version, max_new_tokens=max_tokens, temperature=temperature)
         await _print(answer, console)
 
-    # The loop runs while a question is answered; lines are read between two, where an interrupt ends the reading.
-    with asyncio.Runner() as runner:
-        supervisor.start(runner.get_loop())
-        try:
-            if not _may_answer(supervisor, path, version, console):
-                return 1
-            while (asked := question if question is not None else _line(console)) is not None:
-                runner.run(ask(asked))
-                if question is not None:
-                    break
-        except (AskRefused, LearnerError, StoreError) as error:
-            console.print(escaped(str(error)), markup=False, style="red")
+    async with ending() as teardown:
+        supervisor.ends_with(teardown, _STOP_DEADLINE)
+        supervisor.start(asyncio.get_running_loop())
+        if not _may_answer(supervisor, path, version, console):
             return 1
-        except KeyboardInterrupt:
-            return 130
-        finally:
-            runner.run(supervisor.shutdown(_STOP_DEADLINE))
-    return 0
+        try:
+            await until(ask(question) if question is not None else _talk(ask, console), teardown.begun)
+        except (AskRefused, LearnerError, StoreError) as error:
+            if teardown.code is None:
+                console.print(escaped(str(error)), markup=False, style="red")
+                return 1
+    return teardown.code or 0
+
+
+async def _talk(ask: Callable[[str], Coroutine[Any, Any, None]], console: Console) -> None:
+    """A question a line, until the end of the input."""
+    mark = sys.stdin.isatty()
+    if mark:
+        console.print("? ", end="", style="bold")
+    async for line in lines():
+        if text := line.strip():
+            await ask(text)
+        if mark:
+            console.print("? ", end="", style="bold")
 
 
 def _may_answer(supervisor: Supervisor, path: Path, version: int | None, console: Console) -> bool:
@@ -95,16 +106,3 @@ async def _say_downloads(answer: Answer, console: Console) -> None:
 def _shown(piece: str) -> str:
     """A piece of the answer; a terminal gets no control characters, which a document may have taught."""
     return escaped(piece, keep="\n\t") if sys.stdout.isatty() else piece
-
-
-def _line(console: Console) -> str | None:
-    """The next question; None at the end of the input."""
-    interactive = sys.stdin.isatty()
-    while True:
-        if interactive:
-            console.print("? ", end="", style="bold")
-        line = sys.stdin.readline()
-        if not line:
-            return None
-        if text := line.strip():
-            return text

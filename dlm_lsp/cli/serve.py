@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
 from pathlib import Path
 
 from rich.console import Console
 
+from dlm_lsp._teardown import Stage, Teardown
+from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
-from dlm_lsp.cli.train import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, STOP_DEADLINE, learn_saves
-from dlm_lsp.cli.watching import Signature, on_interrupt, saves, signature
+from dlm_lsp.cli.train import EXIT_FAILED, EXIT_OK, ends_after_the_step, learn_saves
+from dlm_lsp.cli.watching import Signature, saves, signature
 from dlm_lsp.document import Document
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
@@ -38,48 +39,45 @@ async def serve(
         return EXIT_FAILED
     token = given or tokens.fresh()
     with Printer(Console(), path) as printer, listening:
-        supervisor = Supervisor(learner=LEARNERS, settings=settings)
-        supervisor.subscribe(printer)
-        supervisor.start(asyncio.get_running_loop())
-        try:
+        async with ending() as teardown:
+            supervisor = Supervisor(learner=LEARNERS, settings=settings)
+            supervisor.subscribe(printer)
+            supervisor.start(asyncio.get_running_loop())
             since = signature(path)
             supervisor.looked_at(path)
             service = Service(supervisor, path, settings.home, listening, token)
+            teardown.add(Stage.STOP, "new requests", service.end)
+            ends_after_the_step(teardown, supervisor, printer)
             printer.problems(supervisor.document(path))
             for line in _banner(service, path, token if given is None else None, token_file, supervisor.document(path)):
                 printer.say(line)
-            await _serve(service, supervisor, path, since, printer, watch=watch)
-        finally:
-            await supervisor.shutdown(STOP_DEADLINE)
-    return EXIT_OK
+            await _serve(service, supervisor, path, since, printer, teardown, watch=watch)
+    return EXIT_OK if teardown.code is None else teardown.code
 
 
 async def _serve(
-    service: Service, supervisor: Supervisor, path: Path, since: Signature | None, printer: Printer, *, watch: bool
+    service: Service,
+    supervisor: Supervisor,
+    path: Path,
+    since: Signature | None,
+    printer: Printer,
+    teardown: Teardown,
+    *,
+    watch: bool,
 ) -> None:
-    interrupted = asyncio.Event()
-
-    def interrupt() -> None:
-        if interrupted.is_set():
-            os._exit(EXIT_INTERRUPTED)
-        interrupted.set()
-        service.end()
-        if supervisor.busy:
-            printer.say("stopping after this step; Ctrl-C again leaves at once")
-
-    on_interrupt(asyncio.get_running_loop(), interrupt)
+    """Until the end has begun; the answers that come meanwhile are the teardown's to end."""
     if watch:
         supervisor.train_now(path)
-        watching = asyncio.ensure_future(learn_saves(supervisor, path, since, printer, interrupted))
+        watching = asyncio.ensure_future(learn_saves(supervisor, path, since, printer, teardown.begun))
     else:
         if (document := supervisor.document(path)) is not None:
             supervisor.opened(path, document.text)  # so that the first question finds the model warm
-        watching = asyncio.ensure_future(_read_saves(supervisor, path, since, interrupted))
-    try:
-        await service.serve()
-    finally:
-        interrupted.set()
-        await watching
+        watching = asyncio.ensure_future(_read_saves(supervisor, path, since, teardown.begun))
+    serving = asyncio.ensure_future(service.serve())
+    teardown.add(Stage.CLOSE, "answers to reach their clients", lambda: serving)
+    await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
+    teardown.begin(EXIT_FAILED, "nothing is served any more")
+    await watching
 
 
 async def _read_saves(supervisor: Supervisor, path: Path, since: Signature | None, stop: asyncio.Event) -> None:

@@ -6,15 +6,15 @@ With `--repl` the author asks the adapter meanwhile.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 from rich.console import Console
 
+from dlm_lsp._teardown import Stage, Teardown
+from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.repl import Session, converse, talk
-from dlm_lsp.cli.watching import Signature, on_interrupt, saves, signature, until
+from dlm_lsp.cli.watching import Signature, saves, signature, until
 from dlm_lsp.runs.events import Cancelled, Event, Failed
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
@@ -24,13 +24,13 @@ from dlm_lsp.training.choice import LEARNERS
 # A first interrupt lets the step in flight end; this is how long it may take, in seconds.
 STOP_DEADLINE = 300.0
 
-EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 128 + signal.SIGINT
+EXIT_OK, EXIT_FAILED = 0, 1
 
 
 async def train(path: Path, settings: RunSettings, *, watch: bool, full: bool, repl: bool = False) -> int:
     """Runs until the document is learned (or, watching, until interrupted); an exit code. `repl` watches, too.
 
-    The first interrupt ends at once between runs, and after the step in flight during one, whose run is then
+    The first signal ends at once between runs, and after the step in flight during one, whose run is then
     rolled back. A second one leaves at once; the store is intact either way.
     """
     supervisor = Supervisor(learner=LEARNERS, settings=settings)
@@ -44,29 +44,22 @@ async def train(path: Path, settings: RunSettings, *, watch: bool, full: bool, r
 async def _train(
     supervisor: Supervisor, path: Path, printer: Printer, *, watch: bool, full: bool, session: Session | None = None
 ) -> int:
-    loop = asyncio.get_running_loop()
     last: list[Event] = []
-    interrupted, left = asyncio.Event(), asyncio.Event()
 
     def keep(event: Event | None, status: DocumentStatus) -> None:
         if event is not None:
             last[:] = [event]
 
-    def interrupt() -> None:
-        if left.is_set():
-            os._exit(EXIT_INTERRUPTED)
-        interrupted.set()
-        left.set()
+    def outcome() -> int:
+        # Whoever leaves the prompt line in the midst of a run has not failed.
+        failures = (Failed,) if session is not None else (Failed, Cancelled)
+        return EXIT_FAILED if last and isinstance(last[0], failures) else EXIT_OK
 
-    def ctrl_c() -> None:
-        if left.is_set() or session is None or not session.screen.stop():
-            interrupt()
-
-    on_interrupt(loop, interrupt, ctrl_c)
-    supervisor.subscribe(printer)
-    supervisor.subscribe(keep)
-    supervisor.start(loop)
-    try:
+    async with ending(session.screen.stop if session is not None else None) as teardown:
+        ends_after_the_step(teardown, supervisor, printer)
+        supervisor.subscribe(printer)
+        supervisor.subscribe(keep)
+        supervisor.start(asyncio.get_running_loop())
         since = signature(path)
         supervisor.looked_at(path)
         printer.problems(supervisor.document(path))
@@ -77,24 +70,27 @@ async def _train(
                 return EXIT_FAILED
         if session is not None:
             printer.say(f"watching {path.name}; ask it here while saves train it; /help lists the commands")
-            watching = asyncio.ensure_future(learn_saves(supervisor, path, since, printer, left))
-            await until(converse(session, supervisor, path), interrupted)
-            left.set()
+            watching = asyncio.ensure_future(learn_saves(supervisor, path, since, printer, teardown.begun))
+            await until(converse(session, supervisor, path), teardown.begun)
+            teardown.begin(outcome(), "the author left")
             await watching
         else:
-            await until(supervisor.wait_for_idle(path), interrupted)
-            if watch and not interrupted.is_set():
+            await until(supervisor.wait_for_idle(path), teardown.begun)
+            if watch and not teardown.begun.is_set():
                 printer.say(f"watching {path.name}; save it to train, Ctrl-C ends")
-                await learn_saves(supervisor, path, since, printer, interrupted)
-    finally:
-        if left.is_set() and supervisor.busy:
-            printer.say(f"stopping after this step; Ctrl-C{' again' if interrupted.is_set() else ''} leaves at once")
-        await supervisor.shutdown(STOP_DEADLINE)
-    if interrupted.is_set():
-        return EXIT_INTERRUPTED
-    if last and isinstance(last[0], Cancelled):
-        return EXIT_FAILED if session is None else EXIT_OK  # the author left in the midst of it
-    return EXIT_FAILED if last and isinstance(last[0], Failed) else EXIT_OK
+                await learn_saves(supervisor, path, since, printer, teardown.begun)
+    return outcome() if teardown.code is None else teardown.code
+
+
+def ends_after_the_step(teardown: Teardown, supervisor: Supervisor, printer: Printer) -> None:
+    """A run that goes on may end the step in flight, which is said, and is rolled back."""
+
+    def tell() -> None:
+        if supervisor.busy:
+            printer.say("stopping after this step; Ctrl-C leaves at once")
+
+    teardown.add(Stage.STOP, "what is said of it", tell)
+    supervisor.ends_with(teardown, STOP_DEADLINE)
 
 
 async def learn_saves(

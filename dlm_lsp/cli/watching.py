@@ -1,10 +1,9 @@
-"""Saves of a document as they happen on disk, and the signals that end a command which waits for them."""
+"""Saves of a document as they happen on disk."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +60,3 @@ async def until(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
         task.cancel()
     for task in finished:
         task.result()
-
-
-def on_interrupt(
-    loop: asyncio.AbstractEventLoop, end: Callable[[], None], ctrl_c: Callable[[], None] | None = None
-) -> None:
-    """`end` is called for each wish that the process should end, `ctrl_c` for each Ctrl-C if that is another one."""
-    for number, called in ((signal.SIGINT, ctrl_c or end), (signal.SIGTERM, end)):
-        try:
-            loop.add_signal_handler(number, called)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_, called=called: loop.call_soon_threadsafe(called))

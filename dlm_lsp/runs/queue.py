@@ -63,17 +63,28 @@ class RunQueue:
 
     async def shutdown(self, deadline: float) -> bool:
         """Cancels what waits, stops what runs at its next step, ends the worker; whether it was done in time."""
+        self.stop()
+        await self.settled(deadline)
+        return await self.released()
+
+    def stop(self) -> None:
+        """Cancels what waits; what runs is to stop at its next step, and nothing begins any more. May be repeated."""
         self.closing = True
         self.asking.close()
         self.warmth.make_way()
         for record in self.records:
             self.cancel(record)
         self.worker.stop()
-        done = await asyncio.to_thread(self.worker.join, deadline)
-        if self.warmth.abandon() and not done:
-            done = await asyncio.to_thread(self.worker.join, _AFTER_ABANDONING)
+
+    async def settled(self, deadline: float) -> None:
+        """Waits until what ran was rolled back or committed and gave its lock back, `deadline` seconds at most."""
+        await asyncio.to_thread(self.worker.join, deadline)
         await asyncio.sleep(0)  # the worker's last events
-        return done
+
+    async def released(self) -> bool:
+        """Ends the learner's process, if there is one, and a run that did not stop with it; whether all is settled."""
+        await self.settled(_AFTER_ABANDONING if self.warmth.abandon() else 0.0)
+        return self.worker.join(0.0)
 
     def add(
         self,

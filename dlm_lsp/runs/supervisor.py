@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
+from dlm_lsp._teardown import Stage, Teardown
 from dlm_lsp.document import Document
 from dlm_lsp.runs import asking
 from dlm_lsp.runs.asking import Answer, Speaker
@@ -81,6 +82,12 @@ class Supervisor:
         True if the worker was done within `deadline` seconds; it is a daemon and dies with the process if not.
         """
         return await self._queue.shutdown(deadline)
+
+    def ends_with(self, teardown: Teardown, patience: float) -> None:
+        """Has `teardown` do what `shutdown` does, in its stages; the run may take `patience` seconds to stop."""
+        teardown.add(Stage.STOP, "what waits", self._queue.stop)
+        teardown.add(Stage.SETTLE, "the run to stop at its next step", lambda: self._queue.settled(patience))
+        teardown.add(Stage.RELEASE, "the learner", self._queue.released)
 
     @property
     def busy(self) -> bool:

@@ -12,6 +12,7 @@ from lsprotocol import types
 from pygls.protocol import default_converter
 
 from dlm_lsp import __version__
+from dlm_lsp._teardown import Stage, Teardown
 from dlm_lsp.runs.answers import Answers
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.settings import RunSettings
@@ -30,7 +31,7 @@ from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
 from dlm_lsp.server.interchange import REQUESTS, Interchange
 from dlm_lsp.server.language import Language
-from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, STOP_DEADLINE, Lifecycle
+from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, HARD_DEADLINE, STOP_DEADLINE
 from dlm_lsp.server.notifications import Notifications
 from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.presenter import Presenter
@@ -65,7 +66,7 @@ class DlmServer(DlmLanguageServer):
             text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
         )
         self.declared = ClientFeatures()
-        self.lifecycle = Lifecycle()
+        self.teardown = Teardown(HARD_DEADLINE)
         self.documents = Documents()
         self.supervisor = Supervisor(learner=learner, settings=RunSettings(), clock=clock)
         self.outbox = Outbox(self.protocol.notify, self._backlog, clock)
@@ -99,8 +100,9 @@ class DlmServer(DlmLanguageServer):
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sink: Sink | None = None
-        self._clock = clock
-        self._stop_by: float | None = None  # the moment (monotonic) until which a run may stop
+        self.teardown.add(Stage.STOP, "what is looked at beside the document", self.beyond.stop)
+        self.supervisor.ends_with(self.teardown, STOP_DEADLINE)
+        self.teardown.add(Stage.CLOSE, "progress", self.reporter.close)
 
     def connect(self, sink: Sink) -> None:
         """From here on messages go to `sink`."""
@@ -131,19 +133,6 @@ class DlmServer(DlmLanguageServer):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def stop(self) -> bool:
-        """Stops training, and ends what is shown of it; True if the worker stopped in time.
-
-        May be repeated: `exit` after `shutdown` does not give a run that did not stop the same time again.
-        """
-        now = self._clock.monotonic()
-        if self._stop_by is None:
-            self._stop_by = now + STOP_DEADLINE
-        self.beyond.stop()
-        stopped = await self.supervisor.shutdown(max(self._stop_by - now, 0.0))
-        self.reporter.close()
-        return stopped
 
     def doing(self) -> str:
         """What goes on, in a word or two, for the log. May be called on any thread: it only reads."""
@@ -218,12 +207,12 @@ def _register_life(server: DlmServer) -> None:
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(params: None) -> None:
-        await server.stop()
+        await server.teardown.run(through=Stage.CLOSE)
 
     @server.feature(types.EXIT)
     def leave(params: None) -> None:
         orderly = server.protocol.shut_down
-        server.lifecycle.end(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "exit")
+        server.teardown.begin(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "exit")
 
     @server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
     def cancel(params: types.WorkDoneProgressCancelParams) -> None:

@@ -10,16 +10,17 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from dlm_lsp import __version__
+from dlm_lsp._teardown import Stage
 from dlm_lsp.runs.plain import log_to_stderr
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
-from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process, watch_signals
+from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, watch_process
 from dlm_lsp.server.protocol import PARSE_ERROR, silence_pygls
 from dlm_lsp.server.stdio import FdReader, FdWriter, Sink
 from dlm_lsp.server.watchdog import Watchdog
@@ -61,18 +62,16 @@ def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
 
 
 async def _stdio(server: DlmServer, reading: int, writing: int) -> tuple[int, bool]:
-    loop = asyncio.get_running_loop()
-
-    def lost() -> None:
-        server.lifecycle.end_from_thread(loop, EXIT_WITHOUT_SHUTDOWN, "the client reads no more")
-
-    writer = FdWriter(writing, lost)
+    server.teardown.attach()
+    writer = FdWriter(writing, lambda: server.teardown.begin(EXIT_WITHOUT_SHUTDOWN, "the client reads no more"))
     connection = _Connection(server, writer)
-    FdReader(reading).start(loop, connection.consume, connection.ended)
-    code, clean = await connection.serve()
-    writer.close()
-    writer.join(_LAST_WORDS)
-    return code, clean
+
+    async def written() -> None:
+        writer.close()
+        await asyncio.to_thread(writer.join, _LAST_WORDS)
+
+    FdReader(reading).start(asyncio.get_running_loop(), connection.consume, connection.ended)
+    return await connection.serve(written)
 
 
 async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
@@ -90,15 +89,14 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
     except OSError as error:
         log.error("cannot listen on %s:%d: %s", host, port, error.strerror or error)
         return EXIT_WITHOUT_SHUTDOWN, True
-    watch_signals(asyncio.get_running_loop(), server.lifecycle)
+    server.teardown.attach()
     for each in listener.sockets:
         log.info("listening on %s:%d", *each.getsockname()[:2])
-    ended = asyncio.ensure_future(server.lifecycle.ended())
-    first: list[asyncio.Future[Any]] = [connected, ended]
+    first: list[asyncio.Future[Any]] = [connected, asyncio.ensure_future(server.teardown.begun.wait())]
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     listener.close()
     if not connected.done():
-        return ended.result(), True
+        return server.teardown.code or EXIT_OK, True
     reader, writer = connected.result()
     connection = _Connection(server, _StreamSink(writer))
 
@@ -110,12 +108,13 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
             log.info("the connection ended: %s", error)
         connection.ended()
 
+    async def written() -> None:
+        writer.close()
+        with contextlib.suppress(TimeoutError, OSError):
+            await asyncio.wait_for(writer.wait_closed(), _LAST_WORDS)
+
     server.spawn(read())
-    code, clean = await connection.serve()
-    writer.close()
-    with contextlib.suppress(TimeoutError, OSError):
-        await asyncio.wait_for(writer.wait_closed(), _LAST_WORDS)
-    return code, clean
+    return await connection.serve(written)
 
 
 class _StreamSink:
@@ -145,30 +144,37 @@ class _Connection:
         self._decoder = FrameDecoder()
         server.connect(sink)
 
-    async def serve(self) -> tuple[int, bool]:
-        """Returns the exit code, and whether training stopped in time, once the end has come."""
-        loop, lifecycle = asyncio.get_running_loop(), self._server.lifecycle
+    async def serve(self, written: Callable[[], Awaitable[None]]) -> tuple[int, bool]:
+        """Returns the exit code, and whether training stopped in time, once the end has come.
+
+        `written` returns when what was sent has left, or cannot.
+        """
+        loop, server, teardown = asyncio.get_running_loop(), self._server, self._server.teardown
 
         def editor_gone() -> None:
-            lifecycle.end_from_thread(loop, EXIT_WITHOUT_SHUTDOWN, "the editor's process has ended")
+            teardown.begin(EXIT_WITHOUT_SHUTDOWN, "the editor's process has ended")
 
-        self._server.process_watch = lambda pid: watch_process(pid, editor_gone)
-        watch_signals(loop, lifecycle)
-        watchdog = Watchdog(loop, self._server.doing)
+        async def last_words() -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(server.protocol.last_answer(), _LAST_WORDS)
+            await written()
+
+        server.process_watch = lambda pid: watch_process(pid, editor_gone)
+        watchdog = Watchdog(loop, server.doing)
         watchdog.start()
-        code = await lifecycle.ended()
-        clean = await self._server.stop()
-        watchdog.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.protocol.last_answer(), _LAST_WORDS)
-        return code, clean
+        teardown.add(Stage.END, "the loop's watch", watchdog.stop)
+        teardown.add(Stage.END, "the client to take the last answers", last_words)
+        await teardown.begun.wait()
+        await teardown.run()
+        assert teardown.code is not None
+        return teardown.code, not teardown.unfinished
 
     async def consume(self, chunk: bytes) -> None:
         """Handles every message that `chunk` completes, in order."""
-        lifecycle = self._server.lifecycle
+        teardown = self._server.teardown
         try:
             for body in self._decoder.feed(chunk):
-                if lifecycle.exit_code is not None:
+                if teardown.code is not None:
                     return
                 self._server.protocol.receive(body)
                 # Lets what the message set going begin before the next message is handled.
@@ -176,14 +182,14 @@ class _Connection:
         except FramingError as error:
             # Nothing after this point can be understood, so going on would only answer noise.
             self._server.protocol.refuse(None, PARSE_ERROR, f"The stream is out of step: {error}.")
-            lifecycle.end(EXIT_WITHOUT_SHUTDOWN, f"the stream is out of step: {error}")
+            teardown.begin(EXIT_WITHOUT_SHUTDOWN, f"the stream is out of step: {error}")
         if self._sink.backlog > _LOST_BACKLOG:
-            lifecycle.end(EXIT_WITHOUT_SHUTDOWN, "the client has stopped reading")
+            teardown.begin(EXIT_WITHOUT_SHUTDOWN, "the client has stopped reading")
 
     def ended(self) -> None:
         """No further byte will come."""
         orderly = self._server.protocol.shut_down
-        self._server.lifecycle.end(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "end of input")
+        self._server.teardown.begin(EXIT_OK if orderly else EXIT_WITHOUT_SHUTDOWN, "end of input")
 
 
 def environment() -> str:

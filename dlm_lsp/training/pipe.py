@@ -36,6 +36,8 @@ class LearnerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            # A terminal's Ctrl-C or its closing reaches the whole group: what becomes of the learner is ours to say.
+            start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._reports: queue.SimpleQueue[wire.Report | None] = queue.SimpleQueue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dlm_lsp._teardown import Stage
 from dlm_lsp.server.app import create_server
 from dlm_lsp.server.lifecycle import STOP_DEADLINE, watch_process
 from tests.fakes import STUBBORN, Gate
@@ -61,7 +63,7 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, gate: Gate) -> None:
         gate.allow(1)
         training(wire, tmp_path / "a.dlm")
         wire.process.send_signal(signal.SIGTERM)
-        assert wire.exit_code() == 1
+        assert wire.exit_code() == 143
         assert not list((tmp_path / "home").rglob(".lock"))
 
 
@@ -85,26 +87,26 @@ def test_a_process_that_cannot_exist_is_not_watched(number: int) -> None:
 async def test_exit_after_shutdown_does_not_wait_again_for_a_run_that_did_not_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = HandClock()
-    server = create_server(learner=lambda: pytest.fail("nothing is trained"), clock=clock)
+    server = create_server(learner=lambda: pytest.fail("nothing is trained"), clock=HandClock())
+    server.supervisor.start(asyncio.get_running_loop())
     patience: list[float] = []
 
-    async def shutdown(deadline: float) -> bool:
-        patience.append(deadline)
-        clock.pass_time(deadline)
+    def join(seconds: float) -> bool:
+        patience.append(seconds)
         return False
 
-    monkeypatch.setattr(server.supervisor, "shutdown", shutdown)
-    assert not await server.stop()
-    assert not await server.stop()
-    assert patience == pytest.approx([STOP_DEADLINE, 0.0])
+    monkeypatch.setattr(server.supervisor._queue.worker, "join", join)
+    await server.teardown.run(through=Stage.CLOSE)
+    await server.teardown.run()
+    assert sorted(patience) == [0.0, 0.0, STOP_DEADLINE]
+    assert server.teardown.unfinished == ["the learner"]
 
 
 def test_the_deadline_needs_neither_loop_nor_worker() -> None:
     """The end has begun, and whatever should see to it is stuck for ever."""
     stuck = (
-        "import threading; from dlm_lsp.server.lifecycle import Lifecycle; "
-        "Lifecycle().end(7, 'a test'); print(flush=True); threading.Event().wait()"
+        "import threading; from dlm_lsp._teardown import Teardown; "
+        "Teardown(1.3).begin(7, 'a test'); print(flush=True); threading.Event().wait()"
     )
     with subprocess.Popen([sys.executable, "-c", stuck], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import TextIO
 
 from rich.console import Console
 
+from dlm_lsp.cli.lines import lines
 from dlm_lsp.runs.plain import escaped
-
-_LONGEST = 2**20  # characters; a longer line is several
 
 
 class Plain:
@@ -26,12 +21,9 @@ class Plain:
         self._shown = sys.stdout.isatty()
 
     async def lines(self) -> AsyncIterator[str]:
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue[str | None]()
-        # A daemon: a read that never returns must not keep the process.
-        threading.Thread(target=_read, args=(sys.stdin, loop, queue), name="dlm-lines", daemon=True).start()
         begun = ""
-        while (line := await queue.get()) is not None:
-            line = begun + line.rstrip("\r\n")
+        async for line in lines():
+            line = begun + line
             begun = f"{line[:-1]}\n" if line.endswith("\\") else ""
             if not begun:
                 yield line
@@ -55,13 +47,3 @@ class Plain:
 
     def refresh(self) -> None:
         """Nothing is shown all the time."""
-
-
-def _read(lines: TextIO, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[str | None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody reads any more
-        try:
-            while line := lines.readline(_LONGEST):
-                loop.call_soon_threadsafe(queue.put_nowait, line)
-        except (OSError, ValueError):  # the input is gone, or no text
-            pass
-        loop.call_soon_threadsafe(queue.put_nowait, None)

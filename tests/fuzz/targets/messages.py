@@ -180,7 +180,7 @@ async def _spoken(bodies: list[bytes]) -> None:
         with (
             mock.patch("dlm_lsp.server.app.default_converter", _converter),
             mock.patch("dlm_lsp.runs.records.dlm_home", lambda override=None: home),
-            mock.patch("dlm_lsp.server.lifecycle.threading.Timer"),  # `exit` would end this process a second later
+            mock.patch("dlm_lsp._teardown.threading.Timer"),  # `exit` would end this process a second later
         ):
             server = create_server(learner=lambda: FakeLearner(steps=1), clock=_Standing())
             server.connect(sink)
