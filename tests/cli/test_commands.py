@@ -147,7 +147,7 @@ def test_where_to_learn_is_handed_on(
 
     notes.write_text(text(("Who?", "Mira.")))
     monkeypatch.setattr(train, "train", note)
-    monkeypatch.setattr(prompt, "prompt", lambda path, question, settings, **_: given.append(settings.learner) or 0)
+    monkeypatch.setattr(prompt, "prompt", lambda path, question, settings, **_: note(path, settings))
     assert run.invoke(app, ["train", str(notes), *options]).exit_code == 0
     assert run.invoke(app, ["prompt", str(notes), "Who?", *options]).exit_code == 0
     assert given == [mode] * 2

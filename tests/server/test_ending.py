@@ -35,10 +35,13 @@ def opened_and_saved(path: Path, answer: str = "A lesson.") -> list[dict[str, An
     ]
 
 
-def training(wire: Wire, path: Path, answer: str = "A lesson.") -> None:
-    """Brings the server into the middle of a run."""
+def training(
+    wire: Wire, path: Path, answer: str = "A lesson.", process: int | None = None, learner: str = "thread"
+) -> None:
+    """Brings the server into the middle of a run. `process`: whom the client names as its own."""
     client = {"experimental": {"dlm": {"trainingProgress": True}}}
-    wire.send(initialize(capabilities=client, initializationOptions={"debounceMs": 0}))
+    options = {"debounceMs": 0, "learner": learner}
+    wire.send(initialize(processId=process, capabilities=client, initializationOptions=options))
     wire.answer(1)
     wire.send(notification("initialized", {}), *opened_and_saved(path, answer))
     while (message := wire.receive()).get("method") != "dlm/trainingProgress" or not message["params"]["step"]:

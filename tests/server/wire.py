@@ -17,6 +17,8 @@ SERVER = Path(__file__).with_name("fake_server.py")
 class Wire(wire.Wire):
     """A server process and its two pipes."""
 
-    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
-        started = wire.Wire.over_stdio([sys.executable, str(SERVER)], {"DLM_HOME": str(home), **(environment or {})})
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None, *, session: bool = False) -> None:
+        """`session`: it leads a group of processes of its own, as a shell's job does."""
+        command = ["setsid", sys.executable, str(SERVER)] if session else [sys.executable, str(SERVER)]
+        started = wire.Wire.over_stdio(command, {"DLM_HOME": str(home), **(environment or {})})
         super().__init__(started.channel, started.process, started.log)
