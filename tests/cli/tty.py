@@ -24,18 +24,22 @@ _PATIENCE = 60.0
 class Tty:
     """`dlm-lsp` in a terminal that is tall enough for nothing to scroll away."""
 
-    def __init__(self, home: Path, *arguments: str, columns: int = 100, rows: int = 60) -> None:
+    def __init__(
+        self, home: Path, *arguments: str, columns: int = 100, rows: int = 60, controlling: bool = False
+    ) -> None:
+        """`controlling`: it is the process' own, whose end the process hears of."""
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dlm_lsp", *arguments],
+            [*(("setsid", "--ctty") if controlling else ()), sys.executable, "-m", "dlm_lsp", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            start_new_session=True,
+            start_new_session=not controlling,
             env={**os.environ, "DLM_HOME": str(home), "DLM_THREADS": "1", "TERM": "xterm-256color"},
         )
         os.close(slave)
+        self._open = True
         self._screen = pyte.Screen(columns, rows)
         self._screen.write_process_input = self.type  # what a terminal answers to questions of the program
         self._stream = pyte.ByteStream(self._screen)
@@ -79,10 +83,25 @@ class Tty:
         self._stream.feed(data)
         return bool(data)
 
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, as it does for a shell."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
+    @property
+    def cursor_shown(self) -> bool:
+        return not self._screen.cursor.hidden
+
+    def hang_up(self) -> None:
+        """The window is closed."""
+        if self._open:
+            self._open = False
+            os.close(self._master)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._master)
+        self.hang_up()
