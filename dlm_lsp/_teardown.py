@@ -111,7 +111,7 @@ class Teardown:
             with suppress(RuntimeError):  # the loop had ended before
                 self._loop.call_soon_threadsafe(self.begun.set)
 
-    def attach(self, ctrl_c: Callable[[], bool] | None = None) -> None:
+    def heed_signals(self, ctrl_c: Callable[[], bool] | None = None) -> None:
         """To be called on the running loop, in the main thread: from now on signals end it.
 
         `ctrl_c` hears a Ctrl-C first, on the loop, and says whether it was for something smaller than the end.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -169,7 +171,7 @@ async def test_a_signal_begins_the_end_and_another_leaves_at_once_with_its_own_c
     number: signal.Signals, code: int
 ) -> None:
     ending = Ending()
-    ending.teardown.attach()
+    ending.teardown.heed_signals()
     signal.raise_signal(signal.SIGTERM if number is not signal.SIGTERM else signal.SIGINT)
     signal.raise_signal(number)  # before the loop has come to the first
     assert ending.left == [code]
@@ -184,7 +186,7 @@ async def test_a_signal_during_an_end_that_another_cause_began_leaves_at_once() 
     """Whoever sends it does not want to wait; also where a command has come to its end by itself."""
     for begins in (lambda teardown: teardown.begin(0, "exit"), lambda teardown: None):
         ending, event = Ending(), asyncio.Event()
-        ending.teardown.attach()
+        ending.teardown.heed_signals()
         begins(ending.teardown)
         ending.teardown.add(Stage.STOP, "slow", ending.after("slow", event))
         end = asyncio.ensure_future(ending.teardown.run())
@@ -197,7 +199,7 @@ async def test_a_signal_during_an_end_that_another_cause_began_leaves_at_once() 
 
 async def test_a_ctrl_c_may_be_for_something_smaller_than_the_end() -> None:
     ending, answers = Ending(), [True, True, False]
-    ending.teardown.attach(lambda: answers.pop(0))
+    ending.teardown.heed_signals(lambda: answers.pop(0))
     for _ in range(2):
         signal.raise_signal(signal.SIGINT)
         await turns()
@@ -213,13 +215,46 @@ async def test_whoever_was_started_to_outlive_its_terminal_does() -> None:
     """`nohup dlm-lsp train notes.dlm --watch`."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ending = Ending()
-    ending.teardown.attach()
+    ending.teardown.heed_signals()
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 async def test_the_end_may_begin_on_any_thread() -> None:
     ending = Ending()
-    ending.teardown.attach()
+    ending.teardown.heed_signals()
     await asyncio.to_thread(ending.teardown.begin, 1, "the editor's process has ended")
     await ending.teardown.begun.wait()
     assert ending.teardown.code == 1
+
+
+async def test_a_platform_without_sighup_ends_by_the_signals_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "SIGHUP")
+    ending = Ending()
+    ending.teardown.heed_signals()
+    signal.raise_signal(signal.SIGTERM)
+    await ending.teardown.begun.wait()
+    assert ending.teardown.code == 143
+
+
+def test_a_step_that_keeps_the_loop_is_named_and_a_signal_leaves_all_the_same() -> None:
+    """Nothing of it may need the loop: neither the line nor the second signal."""
+    stuck = """if True:
+        import asyncio, threading
+        from dlm_lsp import _teardown
+        from dlm_lsp._teardown import Stage, Teardown
+        _teardown.HANGS_AFTER = 0.05
+
+        async def main():
+            teardown = Teardown()
+            teardown.heed_signals()
+            teardown.add(Stage.RELEASE, "a socket that is stuck", threading.Event().wait)
+            await teardown.run()
+
+        asyncio.run(main())
+        """
+    with subprocess.Popen([sys.executable, "-c", stuck], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "still waiting for a socket that is stuck; " in process.stderr.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 129
+        assert process.stderr.read() == ""

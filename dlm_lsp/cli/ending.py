@@ -21,7 +21,7 @@ async def ending(ctrl_c: Callable[[], bool] | None = None) -> AsyncIterator[Tear
     something smaller than the end.
     """
     teardown = Teardown(leave=_leaving())
-    teardown.attach(ctrl_c)
+    teardown.heed_signals(ctrl_c)
     try:
         yield teardown
     finally:

@@ -62,7 +62,7 @@ def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
 
 
 async def _stdio(server: DlmServer, reading: int, writing: int) -> tuple[int, bool]:
-    server.teardown.attach()
+    server.teardown.heed_signals()
     writer = FdWriter(writing, lambda: server.teardown.begin(EXIT_WITHOUT_SHUTDOWN, "the client reads no more"))
     connection = _Connection(server, writer)
 
@@ -89,7 +89,7 @@ async def _tcp(server: DlmServer, host: str, port: int) -> tuple[int, bool]:
     except OSError as error:
         log.error("cannot listen on %s:%d: %s", host, port, error.strerror or error)
         return EXIT_WITHOUT_SHUTDOWN, True
-    server.teardown.attach()
+    server.teardown.heed_signals()
     for each in listener.sockets:
         log.info("listening on %s:%d", *each.getsockname()[:2])
     first: list[asyncio.Future[Any]] = [connected, asyncio.ensure_future(server.teardown.begun.wait())]
