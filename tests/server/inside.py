@@ -113,4 +113,5 @@ async def inside(home: Path, learner: Learner, clock: Clock | None = None, **opt
     client = Inside(server)
     await client.initialize(home=str(home), **options)
     yield client
-    assert await server.stop()
+    await server.teardown.run()
+    assert not server.teardown.unfinished

@@ -203,7 +203,7 @@ async def _settled(server: DlmServer) -> None:
     for identity in tuple(server.protocol._asked):
         refusal = {"jsonrpc": "2.0", "id": identity, "error": {"code": -32601, "message": "no"}}
         server.protocol.receive(json.dumps(refusal).encode())
-    await server.stop()
+    await server.teardown.run()
     await asyncio.wait_for(server.protocol.last_answer(), 5)
     for _ in range(20):
         await asyncio.sleep(0)
