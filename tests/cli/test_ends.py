@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dlm_lsp.store import Held, Store
-from tests.cli.conftest import DLM_ID, SLOW, text
+from tests.cli.conftest import DLM_ID, SINGING, SLOW, text
 from tests.cli.tty import Tty
 
 FERRY = ("When does the ferry leave?", "At seven.")
@@ -63,6 +63,21 @@ def test_a_signal_ends_a_command_that_waits(
         held.release()
         store = Store(home, DLM_ID)
         assert (store.current(), store.holder()) == (None, None)
+
+
+def test_an_answer_ends_with_the_command_that_asked(home: Path, notes: Path) -> None:
+    notes.write_text(text(FERRY))
+    with piped(home, "prompt", str(notes), SINGING, "--max-tokens", "5000") as process:
+        assert process.stdout is not None
+        printed = ""
+        while " la la" not in printed:
+            piece = process.stdout.read(1)
+            assert piece, printed
+            printed += piece
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+        printed += process.stdout.read()
+    assert "Traceback" not in printed, printed
 
 
 def test_a_terminal_that_is_closed_in_mid_run_leaves_nothing_behind(home: Path, notes: Path) -> None:
