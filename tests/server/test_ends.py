@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -21,12 +21,6 @@ from tests.server.test_ending import opened_and_saved, training
 from tests.server.wire import PATIENCE, Wire, initialize, notification, request
 
 STATES = ("idle", "in mid-run", "waiting for the lock")
-
-
-@dataclass(frozen=True)
-class Case:
-    wire: Wire
-    parent: subprocess.Popen[bytes]  # whom the client names as its own process
 
 
 def shutdown_and_exit(case: Case) -> None:
@@ -113,32 +107,56 @@ def waiting(wire: Wire, path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("state", STATES)
+class Case:
+    """A server in one state, with a home, a gate and a lock of its own."""
+
+    def __init__(self, folder: Path, taught: Path, state: str, parent: subprocess.Popen[bytes]) -> None:
+        self.home, self.path, self.state, self.parent = folder / "home", folder / "a.dlm", state, parent
+        folder.mkdir()
+        shutil.copytree(taught, self.home)
+        self.path.write_text(HEAD + exchange("What?", "The first."))
+        self.gate = Gate(folder / "gate")
+        self.other = Store(self.home, DLM_ID).try_lock() if state == "waiting for the lock" else None
+        self.wire = Wire(self.home, {"DLM_FAKE_GATE": str(self.gate.path)})
+
+    def reach(self) -> None:
+        """Brings the server into its state."""
+        if self.state == "in mid-run":
+            self.gate.allow(1)
+            training(self.wire, self.path, "The second.", self.parent.pid)
+            return
+        self.wire.send(initialize(processId=self.parent.pid, initializationOptions={"debounceMs": 0}))
+        self.wire.answer(1)
+        if self.other is not None:
+            waiting(self.wire, self.path)
+
+    def ended(self, code: int, *, lock_left: bool) -> None:
+        assert self.wire.exit_code() == code, self.state
+        assert "Traceback" not in self.wire.log.text, self.wire.log.text
+        if self.other is not None:
+            assert isinstance(self.other, Held) and self.other.valid, "the lock of another process was touched"
+            self.other.release()
+        opens_clean(self.home, lock_left=lock_left)
+
+    def close(self) -> None:
+        self.wire.__exit__(None, None, None)
+        self.gate.close()
+
+
 @pytest.mark.parametrize("trigger", TRIGGERS)
-def test_every_end_in_every_state(
-    tmp_path: Path, taught: Path, gate: Gate, parent: subprocess.Popen[bytes], trigger: str, state: str
-) -> None:
+def test_every_end_in_every_state(tmp_path: Path, taught: Path, parent: subprocess.Popen[bytes], trigger: str) -> None:
+    """One server for each state, started together: starting is what takes the time."""
     end, code = TRIGGERS[trigger]
-    home, path = tmp_path / "home", tmp_path / "a.dlm"
-    shutil.copytree(taught, home)
-    path.write_text(HEAD + exchange("What?", "The first."))
-    other = Store(home, DLM_ID).try_lock() if state == "waiting for the lock" else None
-    with Wire(home, {"DLM_FAKE_GATE": str(gate.path)}) as wire:
-        if state == "in mid-run":
-            gate.allow(1)
-            training(wire, path, "The second.", parent.pid)
-        else:
-            wire.send(initialize(processId=parent.pid, initializationOptions={"debounceMs": 0}))
-            wire.answer(1)
-            if other is not None:
-                waiting(wire, path)
-        end(Case(wire, parent))
-        assert wire.exit_code() == code
-        assert "Traceback" not in wire.log.text, wire.log.text
-    if other is not None:
-        assert isinstance(other, Held) and other.valid, "the lock of another process was touched"
-        other.release()
-    opens_clean(home, lock_left=state == "in mid-run" and trigger == "two signals")
+    with ExitStack() as stack:
+        cases = [Case(tmp_path / str(number), taught, state, parent) for number, state in enumerate(STATES)]
+        for case in cases:
+            stack.callback(case.close)
+        for case in cases:
+            case.reach()
+        for case in cases:
+            end(case)
+        for case in cases:
+            case.ended(code, lock_left=case.state == "in mid-run" and trigger == "two signals")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
