@@ -98,6 +98,7 @@ class FakeLearner:
         self.gate = gate
         self.tongue = tongue  # paces the words of answers
         self.asked: list[GenerateRequest] = []
+        self.base_revision: str | None = None  # on what it learns, as it says
         self.diary = diary  # whether what was asked is kept, for a test to look at
         self.plans: list[LearnPlan] = []
         self.commits: list[tuple[str, str]] = []
@@ -168,7 +169,7 @@ class FakeLearner:
                 for identity, before in begun.items()
             ),
             base_id=BASE_ID,
-            base_revision=None,
+            base_revision=self.base_revision,
             device=DEVICE,
             seed=plan.session.settings.seed,
             torch_version="0",

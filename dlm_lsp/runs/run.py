@@ -14,7 +14,7 @@ from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.curves import Trace, sections_of
-from dlm_lsp.runs.delta import Delta, compare, known_to
+from dlm_lsp.runs.delta import Delta, compare, known_to, resolved_revision
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.guard import guarded
@@ -274,7 +274,14 @@ def _noted_ends(request: RunRequest, clock: Clock, delta: Delta) -> Iterator[Non
 def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:
     """What the current version knows, and what of the snapshot it does not."""
     ledger = known_to(request.store)
-    delta = compare(snapshot, ledger, unfinished=request.unfinished, named=request.named, named_only=request.named_only)
+    delta = compare(
+        snapshot,
+        ledger,
+        unfinished=request.unfinished,
+        named=request.named,
+        named_only=request.named_only,
+        revision=resolved_revision(snapshot, ledger),
+    )
     if request.retrain_on_config and delta.config_changed and not delta.fresh:
         delta = replace(delta, fresh=snapshot.lessons, known=())
     return ledger, delta
@@ -330,10 +337,8 @@ def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta, ledger: Ledger)
     full = request.kind == "full"
     current = request.store.current()
     if not full and current is not None and delta.shape_changed:
-        keys = " and ".join(f"`{key}`" for key in delta.shape_changed)
         raise LearnerError(
-            f"{keys} changed, so version {version_name(current.number)} cannot be continued. "
-            "Run Full Retrain to begin a new adapter, or revert the change.",
+            delta.shape_message(snapshot.frontmatter.base_model, version_name(current.number)),
             code="shape-changed",
             key=delta.shape_changed[0],
         )
