@@ -88,6 +88,14 @@ class Gate:
         self.close()
 
 
+def _said(plan: LearnPlan) -> str:
+    """All that `plan` wants to be learned, as one text. Raises LearnerError where that asks for it."""
+    said = " ".join(f"{lesson.prompt} {lesson.answer}" for lesson in plan.fresh)
+    if FAIL in said:
+        raise LearnerError("The base can't be had. Choose another one.", code="base-missing", key="base_model")
+    return said
+
+
 class FakeLearner:
     """`steps` optimizer steps a run, fewer under a lower cap; every fresh lesson is learned unless capped."""
 
@@ -114,9 +122,7 @@ class FakeLearner:
             self.plans.append(plan)
         control.phase("load")
         control.phase("tokenise", fraction=1.0)
-        said = " ".join(f"{lesson.prompt} {lesson.answer}" for lesson in plan.fresh)
-        if FAIL in said:
-            raise LearnerError("The base can't be had. Choose another one.", code="base-missing", key="base_model")
+        said = _said(plan)
         if BREAK in said:
             raise ZeroDivisionError("nobody foresaw this")
         if QUIT in said:
@@ -139,6 +145,7 @@ class FakeLearner:
                 if self.diary:
                     self.plans.append(plan)
                 revision.taken()
+                _said(plan)
             if step == total:
                 break
             if step and control.finish_requested():

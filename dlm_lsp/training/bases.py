@@ -159,9 +159,9 @@ def resolve(
 
 
 def known_revision(request: BaseRequest) -> str | None:
-    """The revision that `resolve` would come to as far as this machine can tell; None when it cannot.
+    """The revision that `resolve` would come to; None when it names no base, or the hub has to be asked.
 
-    Asks nobody, and reads samples of a directory's files (milliseconds at any size).
+    Reads samples of a directory's files (milliseconds at any size).
     """
     try:
         found = _locate(request.reference, Path(request.document_dir))
@@ -171,8 +171,7 @@ def known_revision(request: BaseRequest) -> str | None:
         return None
     if hub.is_commit(request.revision):
         return request.revision
-    snapshot = hub.cached(found.hf_id, None) if found.entry is None else None
-    return found.entry.revision if found.entry else snapshot.revision if snapshot else None
+    return found.entry.revision if found.entry else None
 
 
 def check_reference(reference: str, document_dir: str | Path) -> LearnerError | None:

@@ -97,3 +97,7 @@ def test_key_order_and_notation_never_matter(rank: int, alpha: int, seed: int, r
     lines = [f"  lora_r: {rank}\n", f"  lora_alpha: {alpha}\n", f"  seed: {seed}\n", f"  learning_rate: {rate!r}\n"]
     other = [f"  lora_r: {rank}.0\n", f"  lora_alpha: {alpha}\n", f"  seed: {seed}\n", f"  learning_rate: '{rate!r}'\n"]
     assert of("".join(lines)) == of("".join(reversed(other)))
+
+
+def test_a_base_that_cannot_be_a_path_has_a_shape_all_the_same() -> None:
+    assert "~nobody-here/models" in of(head="base_model: ~nobody-here/models\n").shape

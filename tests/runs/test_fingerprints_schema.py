@@ -136,9 +136,18 @@ def test_each_key_changes_exactly_the_fingerprint_that_it_belongs_to(key: str) -
 
 # -- notation
 
-_INTEGERS = {"lora_alpha": st.integers(1, 10**6), "sequence_len": st.integers(64, 32768), "num_epochs": st.integers(1, 99),
-             "seed": st.integers(-(2**31), 2**31), "lora_r": st.integers(1, 256)}  # fmt: skip
-_FLOATS = {"learning_rate": st.floats(1e-300, 1e3), "warmup_ratio": st.floats(0, 0.5), "lora_dropout": st.floats(0, 0.5)}
+_INTEGERS = {
+    "lora_r": st.integers(1, 256),
+    "lora_alpha": st.integers(1, 10**6),
+    "sequence_len": st.integers(64, 32768),
+    "num_epochs": st.integers(1, 99),
+    "seed": st.integers(-(2**31), 2**31),
+}
+_FLOATS = {
+    "learning_rate": st.floats(1e-300, 1e3),
+    "warmup_ratio": st.floats(0, 0.5),
+    "lora_dropout": st.floats(0, 0.5),
+}
 _CHOICES = {"adapter": ["lora", "dora"], "lr_scheduler": ["cosine", "linear", "constant"], "precision": ["bf16", None],
             "micro_batch_size": ["auto", 1, 8], "grad_accum": ["auto", 1, 3]}  # fmt: skip
 _MODULES = st.just("auto") | st.lists(st.sampled_from(["q_proj", "k_proj", "v_proj", "o_proj"]), min_size=1)
@@ -174,7 +183,7 @@ def filled(tree: Tree, chance: random.Random) -> Tree:
 @settings(max_examples=150, deadline=None)
 @given(TREES, st.integers(0, 2**32))
 def test_no_notation_changes_any_fingerprint(tree: Tree, chance: int) -> None:
-    dice = random.Random(chance)  # noqa: S311 - of spellings
+    dice = random.Random(chance)
     plain, respelt = read(tree), read(filled(tree, dice), dice)
     assert of(respelt) == of(plain)
     assert difference(plain, respelt, PATH).change is Change.NONE
