@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from dlm_lsp.runs.answers import Answers
-from dlm_lsp.runs.asking import AskRefused
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.questions import AskRefused
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server.answers import markdown
