@@ -55,6 +55,12 @@ def test_messages_say_what_is_expected_and_what_was_probably_meant() -> None:
     assert "left empty" in only(document("training:")).message
 
 
+def test_a_value_that_holds_itself_is_refused_at_its_place() -> None:
+    problem = only(document("training:", "  target_modules: &all [q_proj, *all]"))
+    assert (problem.code, problem.range.start) == ("frontmatter-too-large", Position(4, 32))
+    assert "refers to the value that it stands in" in problem.message
+
+
 def floats(path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Every key of the schema that takes a number with a fraction."""
     for key in keys_at(path):

@@ -34,6 +34,7 @@ A, B = exchange("a?", "A."), exchange("b?", "B.")
         ("  lora_r: 8\n", "  lora_r: 8.0\n"),
         ("  lora_r: 8\n", ""),
         ("  lora_r: 4\n  seed: 7\n", "  seed: 7  # lucky\n  lora_r: 4\n"),
+        ("  lora_r: 4\n  lora_alpha: 4\n", "  lora_r: &both 4\n  lora_alpha: *both\n"),
         ("  target_modules: [q_proj, v_proj]\n", "  target_modules: [v_proj, q_proj]\n"),
     ],
 )

@@ -122,6 +122,43 @@ async def test_a_full_retrain_absorbs_as_well(desk: Desk, tmp_path: Path) -> Non
     assert len(desk.learner.plans[-1].fresh) == 2
 
 
+async def test_what_was_taken_in_and_then_leaves_the_text_again_is_taken_out(desk: Desk, gate: Gate) -> None:
+    """What a run learns is what it took in last, not what it began with."""
+    save(desk, FERRY + BAKER)
+    gate.allow(1)
+    await desk.until(events.Absorbed)
+    save(desk, FERRY)
+    gate.allow(1)
+    back = await desk.until(events.Absorbed, 2)
+    assert (back.added, back.removed) == (0, 1)
+    await finish(desk, gate)
+    assert [len(plan.fresh) for plan in desk.learner.plans] == [1, 2, 1]
+    assert (len(desk.of(events.Finished)), desk.status.removed) == (1, 1)
+
+
+async def test_a_save_before_the_first_step_is_taken_in_and_stops_nothing(desk: Desk, tmp_path: Path) -> None:
+    """While a model is loaded there is no step boundary yet: the text waits for the first one."""
+    with Gate(tmp_path / "gate") as gate:
+        desk.learner.gate = gate
+        save(desk, FERRY)
+        await desk.until(events.Started)
+        save(desk, FERRY + BAKER)
+        await finish(desk, gate)
+        desk.learner.gate = None
+    assert not desk.of(events.Stopping)
+    assert [event.version for event in desk.of(events.Finished)] == [1]
+    assert [section.state for section in desk.status.sections] == [SectionState.LEARNED] * 2
+
+
+async def test_after_the_end_nothing_is_begun_and_nothing_told(desk: Desk) -> None:
+    await desk.learn(FERRY)
+    assert await desk.supervisor.shutdown()
+    told = len(desk.events)
+    save(desk, FERRY + BAKER)
+    desk.clock.advance(60)
+    assert desk.events[told:] == []
+
+
 async def test_the_curve_of_a_run_names_the_sections_that_it_took_in(desk: Desk, gate: Gate) -> None:
     save(desk, FERRY + BAKER)
     await finish(desk, gate)
