@@ -32,9 +32,14 @@ def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]
     """Those of a document at `path` with these lessons."""
     return Fingerprints(
         shape=shape_of(frontmatter, path),
-        config=_digest(_config(frontmatter)),
+        config=config_digest(frontmatter),
         data=_digest(sorted({lesson.identity for lesson in lessons})),
     )
+
+
+def config_digest(frontmatter: Frontmatter) -> str:
+    """The fingerprint of every effective setting that fits any adapter of one shape. Reads no file."""
+    return _digest(_config(frontmatter))
 
 
 def config_of(frontmatter: Frontmatter) -> dict[str, Any]:
