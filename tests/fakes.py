@@ -88,6 +88,14 @@ class Gate:
         self.close()
 
 
+def _said(plan: LearnPlan) -> str:
+    """All that `plan` wants to be learned, as one text. Raises LearnerError where that asks for it."""
+    said = " ".join(f"{lesson.prompt} {lesson.answer}" for lesson in plan.fresh)
+    if FAIL in said:
+        raise LearnerError("The base can't be had. Choose another one.", code="base-missing", key="base_model")
+    return said
+
+
 class FakeLearner:
     """`steps` optimizer steps a run, fewer under a lower cap; every fresh lesson is learned unless capped."""
 
@@ -98,6 +106,7 @@ class FakeLearner:
         self.gate = gate
         self.tongue = tongue  # paces the words of answers
         self.asked: list[GenerateRequest] = []
+        self.base_revision: str | None = None  # on what it learns, as it says
         self.diary = diary  # whether what was asked is kept, for a test to look at
         self.plans: list[LearnPlan] = []
         self.commits: list[tuple[str, str]] = []
@@ -113,9 +122,7 @@ class FakeLearner:
             self.plans.append(plan)
         control.phase("load")
         control.phase("tokenise", fraction=1.0)
-        said = " ".join(f"{lesson.prompt} {lesson.answer}" for lesson in plan.fresh)
-        if FAIL in said:
-            raise LearnerError("The base can't be had. Choose another one.", code="base-missing", key="base_model")
+        said = _said(plan)
         if BREAK in said:
             raise ZeroDivisionError("nobody foresaw this")
         if QUIT in said:
@@ -138,6 +145,7 @@ class FakeLearner:
                 if self.diary:
                     self.plans.append(plan)
                 revision.taken()
+                _said(plan)
             if step == total:
                 break
             if step and control.finish_requested():
@@ -168,7 +176,7 @@ class FakeLearner:
                 for identity, before in begun.items()
             ),
             base_id=BASE_ID,
-            base_revision=None,
+            base_revision=self.base_revision,
             device=DEVICE,
             seed=plan.session.settings.seed,
             torch_version="0",

@@ -11,8 +11,8 @@ from rich.console import Console
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.watching import until
 from dlm_lsp.runs.answers import Answers, Comparison
-from dlm_lsp.runs.asking import AskRefused
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.questions import AskRefused
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server.answers import markdown

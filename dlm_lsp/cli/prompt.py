@@ -13,8 +13,8 @@ from rich.console import Console
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.lines import lines
 from dlm_lsp.cli.watching import until
-from dlm_lsp.runs.asking import Answer, AskRefused
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.questions import Answer, AskRefused
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import StoreError

@@ -175,7 +175,8 @@ def _expected(annotation: Any, bounds: str) -> str:
         if get_origin(option) is Literal:
             continue
         if option in (int, float):
-            phrase = "an integer" if option is int else "a number"
+            open_ended = option is float and not (" to " in bounds or "at most" in bounds)
+            phrase = "an integer" if option is int else "a finite number" if open_ended else "a number"
             joint = "from " if " to " in bounds else "of " if bounds.startswith("at") else ""
             phrases.append(f"{phrase} {joint}{bounds}".rstrip())
         elif option is bool:

@@ -24,9 +24,11 @@ AutoCount = Literal["auto"] | Annotated[int, Field(ge=1)]
 
 
 class _Block(BaseModel):
-    """A mapping of known keys. Mappings inside are to be read only."""
+    """A mapping of known keys. Mappings inside are to be read only. No number is infinite: nothing could train with it,
+    and no two hashes of it would have to agree.
+    """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def conflict(*places: tuple[tuple[str, ...], str]) -> PydanticCustomError:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dlm_lsp.document import Document, Lesson, Position, Range, Section
 from dlm_lsp.runs import events
-from dlm_lsp.runs.asking import NOT_TRUSTED, AskRefused
+from dlm_lsp.runs.questions import AskRefused, Subject
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import Known, Store, StoreError, version_name
@@ -84,23 +84,14 @@ class _Exchange:
     range: Range
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What is asked about: everything that an answer depends on but for the question and who speaks."""
-
-    path: Path
-    document: Document
-    store: Store
-
-    def key(self, speaker: int, since: float, question: str) -> _Key:
-        """`since`: when that version was made, as a store that was lost begins to count anew."""
-        frontmatter = self.document.frontmatter
-        assert frontmatter is not None, "without it there is no store to ask about"
-        return self.store.root, speaker, since, frontmatter.base_model, frontmatter.system_prompt, question
-
-
 _Key = tuple[Path, int, float, str, str | None, str]
 _Glance = tuple[Path, str, Known, int | None, str | None]
+
+
+def _key(subject: Subject, speaker: int, since: float, question: str) -> _Key:
+    """All that an answer depends on. `since`: when that version was made, as a lost store begins to count anew."""
+    frontmatter = subject.frontmatter
+    return subject.store.root, speaker, since, frontmatter.base_model, frontmatter.system_prompt, question
 
 
 def matches(said: Said, expected: str) -> bool:
@@ -156,18 +147,14 @@ class Answers:
     def _may_ask(self) -> bool:
         return self._supervisor.trusted and not self._supervisor.busy
 
-    def _subject(self, path: Path) -> _Subject:
+    def _subject(self, path: Path) -> Subject:
         """Raises AskRefused."""
-        if not self._supervisor.trusted:
-            raise AskRefused(NOT_TRUSTED, "not-trusted")
-        document, store = self._supervisor.document(path), self._supervisor.store(path)
-        if document is None:
-            raise AskRefused(f"{path.name} is not open: open it first", "unknown-document")
-        if document.frontmatter is None or store is None:
-            raise AskRefused(f"{path.name} has errors in its frontmatter, so nothing can be asked", "bad-id")
-        return _Subject(path, document, store)
+        subject = self._supervisor.subject(path)
+        if isinstance(subject, AskRefused):
+            raise subject
+        return subject
 
-    async def _compare(self, subject: _Subject, version: int | None, only: _Exchange | None = None) -> Comparison:
+    async def _compare(self, subject: Subject, version: int | None, only: _Exchange | None = None) -> Comparison:
         facts = await asyncio.to_thread(_facts, subject.store, version)
         new = [only] if only is not None else list(_new(subject.document, facts.lessons, facts.version))
         wanted = new[:MOST_QUESTIONS]
@@ -198,8 +185,8 @@ class Answers:
         )
         return Comparison(facts.version, facts.before, facts.current, compared, len(new) - len(wanted))
 
-    async def _answer(self, subject: _Subject, speaker: int, since: float, question: str) -> Said:
-        key = subject.key(speaker, since, question)
+    async def _answer(self, subject: Subject, speaker: int, since: float, question: str) -> Said:
+        key = _key(subject, speaker, since, question)
         if (kept := self._said.get(key)) is not None:
             return kept
         answer = self._supervisor.ask(subject.path, question, version=speaker, max_new_tokens=MOST_TOKENS)

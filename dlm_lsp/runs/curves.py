@@ -32,6 +32,10 @@ class Trace:
     def run(self) -> int:
         return self._run
 
+    def learns(self, sections: Iterable[str]) -> None:
+        """A newer text was taken in, and leaves these to be learned: the curve names what its version's record does."""
+        self._sections = tuple(sections)
+
     def phase(self, name: str, at: float) -> None:
         if not self._phases or self._phases[-1][0] != name:
             self._phases.append((name, self._since(at)))
@@ -86,8 +90,7 @@ class Curves:
         if event is None:
             return
         if isinstance(event, events.Started):
-            learning = tuple(each.section_id for each in status.sections if each.state is SectionState.LEARNING)
-            self._going[event.document] = Trace(event.run, event.kind, event.at, learning)
+            self._going[event.document] = Trace(event.run, event.kind, event.at, _learning(status))
         trace = self._going.get(event.document)
         if trace is None or trace.run != event.run:
             return
@@ -95,6 +98,8 @@ class Curves:
             trace.phase(event.name, event.at)
         elif isinstance(event, events.Step):
             trace.step(event.step, event.loss, event.tokens, event.at)
+        elif isinstance(event, events.Absorbed):
+            trace.learns(_learning(status))
         elif isinstance(event, events.TERMINAL):
             self._end(trace, event, status)
 
@@ -111,6 +116,10 @@ class Curves:
         how = {"outcome": last.outcome, "message": last.message} if last is not None and last.run == event.run else {}
         curve = trace.curve(ended_at=event.at, version=version, **how)
         self._ended.setdefault(event.document, deque(maxlen=MAX_RUNS)).append(curve)
+
+
+def _learning(status: DocumentStatus) -> tuple[str, ...]:
+    return tuple(each.section_id for each in status.sections if each.state is SectionState.LEARNING)
 
 
 def told(store: Store | None, here: list[Curve]) -> dict[str, Any]:

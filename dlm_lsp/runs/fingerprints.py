@@ -1,4 +1,9 @@
-"""Short hashes of what a snapshot would train: shape, configuration and data, each independent of the others."""
+"""Short hashes of what a snapshot would train: shape, configuration and data, each independent of the others.
+
+They are made of effective values, so that what means the same is the same: the order and spelling of keys and numbers,
+comments and defaults that are written out change nothing. Only a rate and a number of epochs that are written differ
+from those that are not: a rule chooses the latter (`effective.training_settings`).
+"""
 
 from __future__ import annotations
 
@@ -25,29 +30,26 @@ class Fingerprints:
 
 def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]) -> Fingerprints:
     """Those of a document at `path` with these lessons."""
-    shape = adapter_shape(frontmatter)
-    config = {
-        "settings": asdict(training_settings(frontmatter)),
-        "alpha": shape.alpha,
-        "dropout": shape.dropout,
-        "system_prompt": frontmatter.system_prompt,
-    }
     return Fingerprints(
         shape=shape_of(frontmatter, path),
-        config=_digest(config),
+        config=config_digest(frontmatter),
         data=_digest(sorted({lesson.identity for lesson in lessons})),
     )
 
 
+def config_digest(frontmatter: Frontmatter) -> str:
+    """The fingerprint of every effective setting that fits any adapter of one shape. Reads no file."""
+    return _digest(_config(frontmatter))
+
+
 def config_of(frontmatter: Frontmatter) -> dict[str, Any]:
     """Every effective setting that fits any adapter of one shape, by dotted frontmatter key."""
-    shape = adapter_shape(frontmatter)
-    settings = asdict(training_settings(frontmatter))
+    config = _normal(_config(frontmatter))
     return {
-        **{f"training.{name}": _normal(value) for name, value in settings.items()},
-        "training.lora_alpha": shape.alpha,
-        "training.lora_dropout": _normal(shape.dropout),
-        "system_prompt": frontmatter.system_prompt,
+        **{f"training.{name}": value for name, value in config["settings"].items()},
+        "training.lora_alpha": config["alpha"],
+        "training.lora_dropout": config["dropout"],
+        "system_prompt": config["system_prompt"],
     }
 
 
@@ -79,15 +81,30 @@ def shape_value(shape: str, key: str) -> Any:
     return json.loads(shape)[key]
 
 
+def _config(frontmatter: Frontmatter) -> dict[str, Any]:
+    """Names and nesting are those that stores hold digests of: another name would make every document differ."""
+    shape = adapter_shape(frontmatter)
+    return {
+        "settings": asdict(training_settings(frontmatter)),
+        "alpha": shape.alpha,
+        "dropout": shape.dropout,
+        "system_prompt": frontmatter.system_prompt,
+    }
+
+
 def _base_identity(reference: str, path: Path) -> str:
     """A directory is one base however its path is written; every other reference is its own name."""
     if reference in registry() or reference.startswith(("builtin:", "hf:")):
         return reference
-    return str((path.parent / Path(reference).expanduser()).resolve())
+    try:
+        return str((path.parent / Path(reference).expanduser()).resolve())
+    except (OSError, ValueError, RuntimeError):  # a NUL, a home that cannot be found: its own name, and no base
+        return reference
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(_normal(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """One text for one value. Raises ValueError for a number that is not finite, which the schema lets nobody write."""
+    return json.dumps(_normal(value), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _digest(value: Any) -> str:

@@ -14,7 +14,7 @@ from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.committing import commit_of
 from dlm_lsp.runs.curves import Trace, sections_of
-from dlm_lsp.runs.delta import Delta, compare, known_to
+from dlm_lsp.runs.delta import Delta, compare, known_to, resolved_revision
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.guard import guarded
@@ -24,6 +24,7 @@ from dlm_lsp.runs.steering import Steering
 from dlm_lsp.runs.telling import end_message
 from dlm_lsp.runs.texts import Text, Texts
 from dlm_lsp.store import FailedRun, Held, Holder, JournalEntry, Ledger, Store, StoreError, Version, version_name
+from dlm_lsp.training.bases import known_revision
 from dlm_lsp.training.protocol import (
     Learned,
     Learner,
@@ -131,6 +132,8 @@ class RunControl:
     def _took(self, texts: Texts, text: Text) -> None:
         added, removed = texts.take(text)
         self._steering.took(text.snapshot.document)
+        if self.trace is not None:
+            self.trace.learns(sections_of(text.snapshot.sections, text.plan.fresh))
         if text.snapshot.frontmatter.training.sources:
             self.tell_sources(text.snapshot)
         self.tell(events.Absorbed, text=text.snapshot.document, added=added, removed=removed)
@@ -204,7 +207,7 @@ def _execute(
         request = _reshaped(request, delta)
         reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:
-            with _noted_ends(request, clock, delta):
+            with _noted_ends(request, clock, delta, control):
                 plan = _plan(request, snapshot, delta, ledger)
                 learned, version = _learn_and_commit(request, snapshot, ledger, plan, held, learner, control, clock)
     # The end is told when the store is free again, so that whoever hears it can take the store.
@@ -247,7 +250,7 @@ def _to_be_repaired(store: Store) -> bool:
 
 
 @contextmanager
-def _noted_ends(request: RunRequest, clock: Clock, delta: Delta) -> Iterator[None]:
+def _noted_ends(request: RunRequest, clock: Clock, delta: Delta, control: RunControl) -> Iterator[None]:
     """Keeps in the store's journal how a run ended that committed nothing; a commit keeps its own line.
 
     What a failed run was to learn is kept beside it until a run does not fail.
@@ -262,7 +265,8 @@ def _noted_ends(request: RunRequest, clock: Clock, delta: Delta) -> Iterator[Non
         raise
     except Exception as error:
         code, now = getattr(error, "code", type(error).__name__), clock.now()
-        lessons = (*delta.fresh, *(delta.known if request.kind == "full" else ()))
+        absorbed = control.texts.fresh if control.texts is not None else ()
+        lessons = absorbed or (*delta.fresh, *(delta.known if request.kind == "full" else ()))
         with suppress(StoreError):  # what made the run fail may make this fail as well
             store.note(JournalEntry("failed", now, kind=request.kind, detail=code))
             store.note_failure(FailedRun(now, request.kind, code, frozenset(each.identity for each in lessons)))
@@ -274,7 +278,14 @@ def _noted_ends(request: RunRequest, clock: Clock, delta: Delta) -> Iterator[Non
 def _compared(request: RunRequest, snapshot: Snapshot) -> tuple[Ledger, Delta]:
     """What the current version knows, and what of the snapshot it does not."""
     ledger = known_to(request.store)
-    delta = compare(snapshot, ledger, unfinished=request.unfinished, named=request.named, named_only=request.named_only)
+    delta = compare(
+        snapshot,
+        ledger,
+        unfinished=request.unfinished,
+        named=request.named,
+        named_only=request.named_only,
+        revision=resolved_revision(snapshot, ledger),
+    )
     if request.retrain_on_config and delta.config_changed and not delta.fresh:
         delta = replace(delta, fresh=snapshot.lessons, known=())
     return ledger, delta
@@ -330,10 +341,8 @@ def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta, ledger: Ledger)
     full = request.kind == "full"
     current = request.store.current()
     if not full and current is not None and delta.shape_changed:
-        keys = " and ".join(f"`{key}`" for key in delta.shape_changed)
         raise LearnerError(
-            f"{keys} changed, so version {version_name(current.number)} cannot be continued. "
-            "Run Full Retrain to begin a new adapter, or revert the change.",
+            delta.shape_message(snapshot.frontmatter.base_model, version_name(current.number)),
             code="shape-changed",
             key=delta.shape_changed[0],
         )
@@ -362,9 +371,12 @@ def session_request(
 ) -> SessionRequest:
     """The session that continues (or, with `fresh_adapter`, begins anew) what the store holds."""
     current = None if fresh_adapter else store.current()
+    base = base_request(frontmatter, path, _recorded_revision(frontmatter, path, store))
+    if fresh_adapter:  # on the base as it is now: a directory's files may be others than those in memory
+        base = replace(base, revision=known_revision(base) or base.revision)
     return SessionRequest(
         key=frontmatter.dlm_id,
-        base=base_request(frontmatter, path, _recorded_revision(frontmatter, path, store)),
+        base=base,
         shape=adapter_shape(frontmatter),
         settings=training_settings(frontmatter),
         version_dir=str(current.path) if current else None,

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from dlm_lsp._teardown import Stage, Teardown
 from dlm_lsp.document import Document
-from dlm_lsp.runs import asking
-from dlm_lsp.runs.asking import Answer, Speaker
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.memory import Memory, Recall
+from dlm_lsp.runs.questions import Answer, AskRefused, Speaker, Subject, Wish, subject_of, untrusted
 from dlm_lsp.runs.queue import RunQueue
 from dlm_lsp.runs.reasons import NOT_TRUSTED, SaveReason, why_not
 from dlm_lsp.runs.records import Listener, Record
@@ -70,7 +69,7 @@ class Supervisor:
         if not trusted:
             self._warmth.make_way()
             self.cancel()
-            self._queue.asking.refuse_all(asking.untrusted())
+            self._queue.asking.refuse_all(untrusted())
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called after every change of a status; the event is None when no run caused it."""
@@ -237,12 +236,15 @@ class Supervisor:
         that goes on, or the current version if none does. Questions are answered in their order, between two steps of
         a run; they are no runs, and `wait_for_idle` does not wait for them.
         """
-        record = self._records.get(path)
-        subject = asking.subject(path, record, self._records) if self.trusted else asking.untrusted()
-        wanted = asking.Wish(prompt, version, earlier, system, max_new_tokens, temperature, top_p, seed)
-        if not isinstance(subject, asking.AskRefused):
+        subject = self.subject(path)
+        wanted = Wish(prompt, version, earlier, system, max_new_tokens, temperature, top_p, seed)
+        if not isinstance(subject, AskRefused):
             self._warmth.make_way(path)
         return self._queue.asking.ask(subject, wanted)
+
+    def subject(self, path: Path) -> Subject | AskRefused:
+        """Whom a question about the document at `path` is put to, or why nothing can be asked."""
+        return subject_of(path, self.document(path), self.store(path)) if self.trusted else untrusted()
 
     # -- what anybody may ask
 

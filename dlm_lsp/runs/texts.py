@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dlm_lsp.document import Document, Section
+from dlm_lsp.document import Document, Lesson, Section
 from dlm_lsp.runs.snapshot import Snapshot, take
 from dlm_lsp.training.protocol import LearnPlan
 
@@ -28,6 +28,7 @@ class Texts:
     def __init__(self, snapshot: Snapshot, replan: Callable[[Snapshot], LearnPlan]) -> None:
         self.snapshot = snapshot
         self.superseded: tuple[Section, ...] = ()  # of earlier texts, not in the newest one: some steps may hold them
+        self.fresh: tuple[Lesson, ...] = ()  # what the newest text that was taken in left to learn
         self.gone = ""
         self._replan = replan
 
@@ -45,7 +46,7 @@ class Texts:
         before, after = self.snapshot.sections, text.snapshot.sections
         added, removed = _apart(after, before), _apart(before, after)
         self.superseded = (*_apart(self.superseded, after), *removed)
-        self.snapshot = text.snapshot
+        self.snapshot, self.fresh = text.snapshot, text.plan.fresh
         return len(added), len(removed)
 
 

@@ -43,10 +43,15 @@ class Worker:
         self._jobs.put(job)
 
     def call(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        """The outcome of `job`, which runs in its turn; to be called on the event loop's thread."""
+        """The outcome of `job`, which runs in its turn; to be called on the event loop's thread.
+
+        Cancelled before its turn, it never runs; while it runs, it goes on to its end, and nobody hears of it.
+        """
         outcome: Future[T] = Future()
 
         def run() -> None:
+            if not outcome.set_running_or_notify_cancel():
+                return
             try:
                 outcome.set_result(job())
             except BaseException as error:

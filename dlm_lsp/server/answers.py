@@ -9,8 +9,8 @@ from typing import Any
 from pygls.exceptions import JsonRpcInvalidParams
 
 from dlm_lsp.runs.answers import MOST_TOKENS, Answers, Compared, Comparison, Said, matches, named
-from dlm_lsp.runs.asking import AskRefused
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.questions import AskRefused
 from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import count

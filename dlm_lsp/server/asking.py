@@ -16,7 +16,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from dlm_lsp.document import Document, Position
-from dlm_lsp.runs.asking import Answer, AskRefused, Speaker
+from dlm_lsp.runs.questions import Answer, AskRefused, Speaker
 from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server import wording

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from dlm_lsp.runs.asking import Answer, AskRefused, Speaker
+from dlm_lsp.runs.questions import Answer, AskRefused, Speaker
 from dlm_lsp.serving.body import json_body
 from dlm_lsp.serving.chat import Chat, chat
 from dlm_lsp.serving.errors import ApiError, Json, encoded

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from dlm_lsp.runs.asking import Answer, Speaker
+from dlm_lsp.runs.questions import Answer, Speaker
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.versions import Made, made
 from dlm_lsp.serving.app import application

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from dlm_lsp.document import Document, Frontmatter, Position, Problem, Range, describe_key, keys_at, parse
@@ -51,6 +53,45 @@ def test_messages_say_what_is_expected_and_what_was_probably_meant() -> None:
     assert "Did you mean `dora`?" in only(document("training: {adapter: dorra}")).message
     assert "belongs to the top level" in only(document("training: {system_prompt: x}")).message
     assert "left empty" in only(document("training:")).message
+
+
+def test_a_value_that_holds_itself_is_refused_at_its_place() -> None:
+    problem = only(document("training:", "  target_modules: &all [q_proj, *all]"))
+    assert (problem.code, problem.range.start) == ("frontmatter-too-large", Position(4, 32))
+    assert "refers to the value that it stands in" in problem.message
+
+
+def floats(path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every key of the schema that takes a number with a fraction."""
+    for key in keys_at(path):
+        here = (*path, key)
+        info = describe_key(here)
+        if info is not None and "number" in info.type:
+            yield here
+        for below in (here, (*here, "one"), (*here, 0)):
+            yield from floats(below)
+
+
+def test_the_walk_over_the_schema_finds_the_numbers() -> None:
+    found = {".".join(map(str, path)) for path in floats()}
+    assert {"training.learning_rate", "training.gate.lr", "training.adapters.one.learning_rate"} <= found
+    assert {"export.default_top_p", "training.preference.hyperparams.beta"} <= found
+
+
+@pytest.mark.parametrize("path", tuple(floats()), ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "nan", "inf", "-Infinity", '"NaN"', "1e999", "1.0e+999"])
+def test_a_number_that_is_not_finite_is_told_at_its_value(path: tuple[str, ...], value: str) -> None:
+    *above, key = path
+    lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(above)]
+    indent = "  " * len(above)
+    found = document(*lines, f"{indent}{key}: {value}")
+    problem = only(found)
+    start = len(f"{indent}{key}: ")
+    assert (problem.code, problem.range) == ("bad-value", span(3 + len(above), start, start + len(value)))
+    assert f"`{'.'.join(path)}` can't be `{value}`: expected a" in problem.message
+    assert "finite" in problem.message or " to " in problem.message or "at most" in problem.message
+    assert found.frontmatter is None
+    assert not found.trainable
 
 
 def test_missing_keys_are_told_at_the_opening_delimiter() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dlm_lsp.document import Document, LineIndex, Range, family, parse, section_id
+from dlm_lsp.document import Document, LineIndex, family, parse, section_id
+from tests.document.places import places
 
 HEAD = "---\ndlm_id: 01HZ4X7TGZM3J1A2B3C4D5E6F7\nbase_model: m\n---\n"
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
@@ -28,24 +28,11 @@ YAML = st.text(alphabet="ab:-[]{}&*!|>'\"#?,%@ \n\t\\uU0189\u2028\ufeff<=.~", ma
 calm = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def ranges(document: Document) -> Iterator[Range]:
-    for problem in document.problems:
-        yield problem.range
-        yield from (related.range for related in problem.related)
-    for section in document.sections:
-        yield section.range
-        yield from (exchange.range for exchange in section.exchanges)
-    for place in document.keys.values():
-        yield from (place.key, place.value)
-    if document.frontmatter_range:
-        yield document.frontmatter_range
-
-
 def check(text: str) -> Document:
     """Parses, and asserts that every place exists in the text, in order."""
     document = parse(text)
     index = LineIndex(text)
-    for place in ranges(document):
+    for place in places(document):
         assert place.start <= place.end
         assert index.clamp(place.start) == place.start
         assert index.clamp(place.end) == place.end
@@ -70,7 +57,7 @@ def test_any_bytes_are_parsed(raw: bytes, with_head: bool) -> None:
     raw = HEAD.encode() + raw if with_head else raw
     document = parse(raw)
     index = LineIndex(raw.decode("utf-8", "replace"))
-    for place in ranges(document):
+    for place in places(document):
         assert index.clamp(place.start) == place.start
 
 

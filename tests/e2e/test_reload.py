@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 from lsprotocol import types
 
+from dlm_lsp.training import bases
 from tests.e2e.test_real_learning import FERRY, REAL, answer, head
 from tests.server.editor import Editor, exchange
 
@@ -122,3 +124,30 @@ async def test_a_burst_of_all_kinds_is_one_decision_for_the_newest_text(desk: De
     status = await desk.idle()
     assert (status["version"], status["pending"], desk.runs()) == (1, 0, [1])
     assert desk.details() == ["absorbed 1 section"]
+
+
+async def test_a_base_whose_files_were_replaced_is_told_on_its_key_and_learned_anew_on_command(tmp_path: Path) -> None:
+    base = shutil.copytree(Path(bases.__file__).parent / "builtin" / "tiny", tmp_path / "base")
+    editor, path = Editor(), tmp_path / "orvane.dlm"
+    settings = {"warmOnOpen": False, "maxSteps": 2}
+    await editor.begin(tmp_path / "home", server=REAL, settings=settings, environment={"DLM_THREADS": "1"})
+    text = head("training: {num_epochs: 1}\n").replace("builtin:tiny", "./base") + exchange(*FERRY)
+    uri = editor.open(path, text)
+    editor.save(path, text)
+    assert (await editor.idle(uri))["version"] == 1
+
+    tokenizer = base / "tokenizer_config.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    editor.save(path, text)
+    status = await editor.idle(uri)
+    assert (status["version"], status["last"]["code"]) == (1, "shape-changed")
+    assert "its files have changed" in status["last"]["message"]
+    problem = next(each for each in editor.diagnostics[uri] if each.code == "run-failed")
+    assert problem.range.start.line == 2, "on `base_model`"
+
+    await editor.command("dlm.fullRetrain", {"uri": uri, "confirmed": True})
+    status = await editor.idle(uri)
+    assert (status["version"], status["last"]["outcome"]) == (2, "finished")
+    editor.save(path, text)
+    assert (await editor.idle(uri))["last"]["outcome"] == "skipped", "it is the base of the version now"
+    assert await editor.end() == 0

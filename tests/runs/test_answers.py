@@ -8,7 +8,7 @@ import pytest
 
 from dlm_lsp.document import Position
 from dlm_lsp.runs.answers import BASE, MOST_QUESTIONS, MOST_TOKENS, Answers, Said, matches
-from dlm_lsp.runs.asking import AskRefused
+from dlm_lsp.runs.questions import AskRefused
 from dlm_lsp.runs.settings import RunSettings
 from tests.fakes import Gate
 from tests.runs.conftest import Desk, exchange

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlm_lsp.runs import events
-from dlm_lsp.runs.asking import Answer, AskRefused
+from dlm_lsp.runs.questions import Answer, AskRefused
 from dlm_lsp.runs.status import RunState
 from dlm_lsp.training.protocol import LearnerError, Turn
 from tests.fakes import UNKNOWN, Gate

@@ -34,6 +34,7 @@ A, B = exchange("a?", "A."), exchange("b?", "B.")
         ("  lora_r: 8\n", "  lora_r: 8.0\n"),
         ("  lora_r: 8\n", ""),
         ("  lora_r: 4\n  seed: 7\n", "  seed: 7  # lucky\n  lora_r: 4\n"),
+        ("  lora_r: 4\n  lora_alpha: 4\n", "  lora_r: &both 4\n  lora_alpha: *both\n"),
         ("  target_modules: [q_proj, v_proj]\n", "  target_modules: [v_proj, q_proj]\n"),
     ],
 )
@@ -97,3 +98,7 @@ def test_key_order_and_notation_never_matter(rank: int, alpha: int, seed: int, r
     lines = [f"  lora_r: {rank}\n", f"  lora_alpha: {alpha}\n", f"  seed: {seed}\n", f"  learning_rate: {rate!r}\n"]
     other = [f"  lora_r: {rank}.0\n", f"  lora_alpha: {alpha}\n", f"  seed: {seed}\n", f"  learning_rate: '{rate!r}'\n"]
     assert of("".join(lines)) == of("".join(reversed(other)))
+
+
+def test_a_base_that_cannot_be_a_path_has_a_shape_all_the_same() -> None:
+    assert "~nobody-here/models" in of(head="base_model: ~nobody-here/models\n").shape

@@ -10,11 +10,14 @@ import pytest
 
 from dlm_lsp.document import parse
 from dlm_lsp.runs import events
+from dlm_lsp.runs.curves import Curves
 from dlm_lsp.runs.reload import Change, difference
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import RunState, SectionState
-from tests.fakes import Gate
+from dlm_lsp.training.base_files import content_revision
+from tests.fakes import FAIL, Gate
 from tests.runs.conftest import Desk, exchange, frontmatter
+from tests.training.model_files import write_model
 
 FERRY = exchange("When does the ferry leave?", "At seven.")
 BAKER = exchange("Who bakes the bread?", "Ulla bakes it.")
@@ -117,6 +120,80 @@ async def test_a_full_retrain_absorbs_as_well(desk: Desk, tmp_path: Path) -> Non
         await finish(desk, gate)
     assert [event.kind for event in desk.of(events.Finished)] == ["cycle", "full"]
     assert len(desk.learner.plans[-1].fresh) == 2
+
+
+async def test_what_was_taken_in_and_then_leaves_the_text_again_is_taken_out(desk: Desk, gate: Gate) -> None:
+    """What a run learns is what it took in last, not what it began with."""
+    save(desk, FERRY + BAKER)
+    gate.allow(1)
+    await desk.until(events.Absorbed)
+    save(desk, FERRY)
+    gate.allow(1)
+    back = await desk.until(events.Absorbed, 2)
+    assert (back.added, back.removed) == (0, 1)
+    await finish(desk, gate)
+    assert [len(plan.fresh) for plan in desk.learner.plans] == [1, 2, 1]
+    assert (len(desk.of(events.Finished)), desk.status.removed) == (1, 1)
+
+
+async def test_a_save_before_the_first_step_is_taken_in_and_stops_nothing(desk: Desk, tmp_path: Path) -> None:
+    """While a model is loaded there is no step boundary yet: the text waits for the first one."""
+    with Gate(tmp_path / "gate") as gate:
+        desk.learner.gate = gate
+        save(desk, FERRY)
+        await desk.until(events.Started)
+        save(desk, FERRY + BAKER)
+        await finish(desk, gate)
+        desk.learner.gate = None
+    assert not desk.of(events.Stopping)
+    assert [event.version for event in desk.of(events.Finished)] == [1]
+    assert [section.state for section in desk.status.sections] == [SectionState.LEARNED] * 2
+
+
+async def test_after_the_end_nothing_is_begun_and_nothing_told(desk: Desk) -> None:
+    await desk.learn(FERRY)
+    assert await desk.supervisor.shutdown()
+    told = len(desk.events)
+    save(desk, FERRY + BAKER)
+    desk.clock.advance(60)
+    assert desk.events[told:] == []
+
+
+async def test_the_curve_of_a_run_names_the_sections_that_it_took_in(desk: Desk, gate: Gate) -> None:
+    save(desk, FERRY + BAKER)
+    await finish(desk, gate)
+    ids = tuple(section.section_id for section in desk.status.sections)
+    assert len(ids) == 2
+    (kept,) = desk.store.curves()
+    assert kept.sections == ids, "in the store"
+
+
+async def test_a_picture_that_is_being_drawn_names_what_was_taken_in(desk: Desk, tmp_path: Path) -> None:
+    curves = Curves()
+    desk.supervisor.subscribe(curves.on)
+    with Gate(tmp_path / "gate") as gate:
+        desk.learner.gate = gate
+        save(desk, FERRY)
+        gate.allow(1)
+        await desk.until(events.Step)
+        save(desk, BAKER)
+        gate.allow(1)
+        await desk.until(events.Absorbed)
+        (going,) = curves.of(desk.path)
+        await finish(desk, gate)
+    assert going.sections == tuple(section.section_id for section in parse(frontmatter() + BAKER).sections)
+
+
+async def test_what_was_taken_in_is_among_what_a_failed_run_was_to_learn(desk: Desk, gate: Gate) -> None:
+    save(desk, FERRY + exchange("What breaks?", FAIL))
+    await finish(desk, gate)
+    (failed,) = desk.of(events.Failed)
+    assert failed.code == "base-missing"
+    noted = desk.store.failed()
+    assert noted is not None
+    assert {section.state for section in desk.status.sections} == {SectionState.FAILED}
+    lessons = {each.identity for part in parse(desk.path.read_bytes()).sections for each in part.lessons}
+    assert noted.lessons == lessons
 
 
 # -- nothing
@@ -253,3 +330,63 @@ def test_how_two_texts_differ(body: str, extra: str, change: Change, told: str) 
     before, after = parse(frontmatter() + FERRY), parse(frontmatter(extra) + body)
     found = difference(before, after, Path("/documents/notes.dlm"))
     assert (found.change, found.told) == (change, told)
+
+
+# -- another base under the same name
+
+
+def on(base: str, body: str) -> str:
+    return frontmatter().replace("builtin:tiny", base) + body
+
+
+async def test_other_files_in_the_bases_directory_are_another_shape(desk: Desk, tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    desk.learner.base_revision = content_revision(base)
+    await saved(desk, on("./base", FERRY))
+    assert isinstance(await saved(desk, on("base/", FERRY + BAKER)), events.Finished), "the same base"
+
+    weights = (base / "model.safetensors").read_bytes()
+    write_model(base, model__safetensors=weights[:-1] + b"\x01")
+    refused = await saved(desk, on("./base", FERRY + BAKER))
+    assert isinstance(refused, events.Failed)
+    assert (refused.code, refused.key) == ("shape-changed", "base_model")
+    assert refused.message == (
+        "The base ./base is another one than v0002 was learned on: its files have changed. "
+        "Run Full Retrain to begin a new adapter on it, or bring the former files back."
+    )
+    write_model(base, model__safetensors=weights)
+    assert isinstance(await saved(desk, on("./base", FERRY + BAKER)), events.Skipped), "brought back"
+
+    write_model(base, tokenizer__json=b'{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}')
+    desk.learner.base_revision = content_revision(base)
+    desk.supervisor.full_retrain(desk.path)
+    await desk.settle()
+    assert isinstance(desk.events[-1], events.Finished)
+    assert desk.learner.plans[-1].session.base.revision == content_revision(base), "not on those still in memory"
+    assert isinstance(await saved(desk, on("./base", FERRY + BAKER)), events.Skipped), "learned on the new files"
+
+
+async def test_a_replaced_base_is_retrained_at_once_where_the_author_wants_it(desk: Desk, tmp_path: Path) -> None:
+    desk.supervisor.configure(RunSettings(home=desk.home, warm_on_open=False, on_shape_change="retrain"))
+    base = write_model(tmp_path / "base")
+    desk.learner.base_revision = content_revision(base)
+    await saved(desk, on("./base", FERRY))
+    write_model(base, tokenizer_config__json=b"{}")
+    desk.learner.base_revision = content_revision(base)
+    made = await saved(desk, on("./base", FERRY))
+    assert isinstance(made, events.Finished)
+    assert made.kind == "full"
+
+
+async def test_a_version_of_which_the_base_was_not_recorded_goes_on(desk: Desk, tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    await saved(desk, on("./base", FERRY))
+    write_model(base, tokenizer_config__json=b"{}")
+    assert isinstance(await saved(desk, on("./base", FERRY + BAKER)), events.Finished)
+
+
+async def saved(desk: Desk, text: str) -> events.Event:
+    desk.path.write_text(text, encoding="utf-8")
+    desk.supervisor.saved(desk.path, text)
+    await desk.settle()
+    return desk.events[-1]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn
 
+from dlm_lsp.training.bases import known_revision
 from dlm_lsp.training.protocol import Control, Learned, LearnPlan
 from tests.fakes import FakeLearner, safetensors
 from tests.faults import Switch, install
@@ -46,7 +47,7 @@ class UniqueLearner(FakeLearner):
             "tokenizer_config.json": b"{}",
             "chat_template.jinja": b"-",
         }
-        return replace(learned, files={**learned.files, **unique}, base_revision="r1")
+        return replace(learned, files={**learned.files, **unique}, base_revision=known_revision(plan.session.base))
 
 
 @dataclass

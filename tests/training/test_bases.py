@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_lsp.training.bases import BUILTIN, ResolvedBase, base_facts, check_reference, registry, resolve
+from dlm_lsp.training.bases import BUILTIN, ResolvedBase, base_facts, check_reference, known_revision, registry, resolve
 from dlm_lsp.training.protocol import BaseRequest, LearnerError
 from tests.training.model_files import CONFIG, safetensors, write_model
 
@@ -77,6 +77,18 @@ def test_directory_revision_follows_its_content(tmp_path: Path) -> None:
     weights[-1] ^= 1
     write_model(directory, model__safetensors=bytes(weights))
     assert get("a", tmp_path).revision != before
+
+
+def test_the_revision_is_known_without_resolving(tmp_path: Path) -> None:
+    write_model(tmp_path / "models")
+    for reference in ("models", BUILTIN):
+        known = known_revision(BaseRequest(reference, str(tmp_path), "0" * 40))
+        assert known == get(reference, tmp_path).revision, "what was recorded is no pin for files that can be looked at"
+    recorded, key = "a" * 40, "smollm2-135m"
+    assert known_revision(BaseRequest(key, str(tmp_path), recorded)) == recorded
+    assert known_revision(BaseRequest(key, str(tmp_path))) == registry()[key].revision
+    for nowhere in ("hf:acme/unseen", "no-such-base", "./gone", "~nobody-here/models", "a\0b"):
+        assert known_revision(BaseRequest(nowhere, str(tmp_path))) is None
 
 
 def test_directory_revision_of_large_weights_is_sampled(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dlm_lsp.training.bases import known_revision
 from dlm_lsp.training.learner import create
 from dlm_lsp.training.protocol import AdapterShape, Learner, LearnerError, LearningCancelled, LearnPlan
 from tests.training.learning_helpers import (
@@ -338,3 +339,16 @@ def test_an_adapter_is_not_continued_on_other_base_weights(base: Path, learner: 
     assert (refused.value.code, refused.value.key) == ("base-changed", "base_model")
     anew = replace(on_others, version_dir=None)
     assert cycle(learner, anew, [exchange("Where?", "Here.")], steps=1).base_revision == first.base_revision
+
+
+def test_a_base_whose_files_were_replaced_is_not_taken_from_memory(learner: Learner, tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base")
+    session = request(base)
+    first = cycle(learner, session, LESSONS, steps=1)
+    (base / "tokenizer_config.json").write_text((base / "tokenizer_config.json").read_text() + "\n")
+    revision = known_revision(session.base)
+    assert revision not in (None, first.base_revision)
+    control = Recorder()
+    anew = replace(session, base=replace(session.base, revision=revision))
+    assert cycle(learner, anew, LESSONS, steps=1, control=control).base_revision == revision
+    assert "load" in control.phases

@@ -282,21 +282,20 @@ def test_a_question_is_answered_between_two_steps(learner: Learner, base: Path) 
 def test_what_is_asked_changes_nothing_in_what_is_learned(real: Learner, base: Path, tmp_path: Path) -> None:
     def learn(*questions: Asked) -> tuple[Recorder, dict[str, bytes]]:
         real.release("document")
-        session = request(base, version=version, dropout=0.2)
+        session = dropping(version)
         control = Recorder()
         control.questions += questions
         learned = cycle(real, session, [TEXT], LESSONS, steps=80, control=control)
         return control, dict(learned.files)
 
-    def request(base: Path, *, version: Path | None, dropout: float, rank: int = 4) -> SessionRequest:
-        session = ordinary(base, version=version, learning_rate=1e-4)
-        return replace(session, shape=replace(session.shape, dropout=dropout, rank=rank))
+    def dropping(version: Path | None, rank: int = 4) -> SessionRequest:
+        session = request(base, version=version, learning_rate=1e-4)
+        return replace(session, shape=replace(session.shape, dropout=0.2, rank=rank))
 
-    ordinary = globals()["request"]
-    version = commit(real, cycle(real, request(base, version=None, dropout=0.2), LESSONS), tmp_path / "v0001")
-    wide = commit(None, cycle(real, request(base, version=None, dropout=0.2, rank=6), LESSONS), tmp_path / "v0002")
+    version = commit(real, cycle(real, dropping(None), LESSONS), tmp_path / "v0001")
+    wide = commit(None, cycle(real, dropping(None, rank=6), LESSONS), tmp_path / "v0002")
     _, undisturbed = learn()
-    session = request(base, version=version, dropout=0.2)
+    session = dropping(version)
     questions = [
         Asked(session),  # the version that the run continues
         Asked(replace(session, version_dir=None), temperature=1.5, seed=5),  # the bare base

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from dlm_lsp.runs.asking import Speaker
+from dlm_lsp.runs.questions import Speaker
 from dlm_lsp.runs.reverting import named_version
 
 Name = Literal["version", "diff", "temperature", "system", "tokens", "status", "wait", "help", "quit"]

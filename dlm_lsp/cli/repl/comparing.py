@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dlm_lsp.cli.repl.commands import Unclear
-from dlm_lsp.runs.asking import Speaker
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.questions import Speaker
 from dlm_lsp.runs.versions import Made
 
 _NARROW = 60  # columns; below that the answers stand one above the other

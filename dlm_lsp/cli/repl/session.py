@@ -12,9 +12,9 @@ from dlm_lsp.cli.repl.commands import Command, Question, Unclear
 from dlm_lsp.cli.repl.comparing import before_and_after, side_by_side
 from dlm_lsp.cli.repl.screen import Screen
 from dlm_lsp.cli.status import Look, show
-from dlm_lsp.runs.asking import Answer, AskRefused, Speaker
 from dlm_lsp.runs.events import Event, Finished
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.questions import Answer, AskRefused, Speaker
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import yaml
 
-from dlm_lsp.document import CATALOGUE, Document, LineIndex, Range, parse, section_id
+from dlm_lsp.document import CATALOGUE, Document, LineIndex, parse, section_id
 from dlm_lsp.document.keys import describe_key, keys_at
 from dlm_lsp.document.problems import MAX_PROBLEMS
 from dlm_lsp.document.yaml_text import YamlError, read_yaml
 from dlm_lsp.runs.effective import with_unsupported
+from tests.document.places import places
 from tests.fuzz.choices import Choices, as_text
 from tests.fuzz.targets.target import Target, built
 
@@ -138,7 +139,7 @@ def _checked(text: str) -> Document:
     parsed = parse(text)
     document = with_unsupported(parsed)
     index = LineIndex(text)
-    for place in _places(document):
+    for place in places(document):
         assert place.start <= place.end, place
         assert index.clamp(place.start) == place.start, place
         assert index.clamp(place.end) == place.end, place
@@ -149,19 +150,6 @@ def _checked(text: str) -> Document:
         assert len(problem.message) < 2_000, problem.message
     assert document.frontmatter is not None or not document.trainable
     return parsed
-
-
-def _places(document: Document) -> Iterator[Range]:
-    for problem in document.problems:
-        yield problem.range
-        yield from (related.range for related in problem.related)
-    for section in document.sections:
-        yield section.range
-        yield from (exchange.range for exchange in section.exchanges)
-    for place in document.keys.values():
-        yield from (place.key, place.value)
-    if document.frontmatter_range:
-        yield document.frontmatter_range
 
 
 def _tiles(document: Document) -> None:

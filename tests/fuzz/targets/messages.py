@@ -10,11 +10,13 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
+from lsprotocol.types import METHOD_TO_TYPES
 from pygls.protocol import default_converter
 
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.server.app import DlmServer, create_server
 from dlm_lsp.server.framing import FrameDecoder, FramingError
+from dlm_lsp.server.trust import WORKSPACE_TRUST
 from tests.fakes import FakeLearner
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets.documents import HEAD
@@ -96,22 +98,50 @@ def _decoded(parts: list[bytes]) -> tuple[list[bytes], str | None]:
 # --- messages --------------------------------------------------------------------------------------------------------
 
 _URIS = ("a.dlm", "b.dlm", "%00.dlm", "..", "a%2f..%2fb.dlm")
-_KNOWN = (
-    "initialize", "initialized", "shutdown", "textDocument/didOpen", "textDocument/didOpen", "textDocument/didChange",
-    "textDocument/didChange", "textDocument/willSave", "textDocument/didSave", "textDocument/didSave",
-    "textDocument/didClose", "textDocument/hover", "textDocument/codeLens", "textDocument/codeAction",
-    "workspace/executeCommand", "dlm/waitForIdle", "workspace/didChangeConfiguration",
-    "window/workDoneProgress/cancel", "$/cancelRequest", "$/setTrace", "dlm/workspaceTrust",
-    "workspace/didChangeWatchedFiles", "no/such", "$/no", "exit",
+_OFTEN = (
+    "textDocument/didOpen", "textDocument/didChange", "textDocument/didChange", "textDocument/willSave",
+    "textDocument/didSave", "textDocument/didSave", "workspace/executeCommand", "dlm/ask", "dlm/waitForIdle",
 )  # fmt: skip
-_COMMANDS = ("dlm.trainNow", "dlm.fullRetrain", "dlm.cancel", "dlm.unlock", "dlm.showStatus", "dlm.no")
+_BESIDES = ("$/cancelRequest", "$/setTrace", "no/such", "$/no")
+_ASKED = ("no/such", "workspace/executeCommand")  # requests beside those that are registered
+
+
+@cache
+def served() -> tuple[str, ...]:
+    """Every method that the server registers, whatever it learns to answer."""
+    return tuple(sorted(_idle_server().protocol.fm.features))
+
+
+@cache
+def _methods() -> tuple[str, ...]:
+    return (*_OFTEN, *served(), *_BESIDES)
+
+
+@cache
+def _commands() -> tuple[str, ...]:
+    return (*sorted(_idle_server().protocol.fm.commands), "dlm.no")
+
+
+@cache
+def _idle_server() -> DlmServer:
+    return create_server(learner=lambda: FakeLearner(steps=1), clock=_Standing())
+
+
+def is_request(method: str) -> bool:
+    """Whether it is answered: as the protocol has it, and each of ours but one."""
+    known = METHOD_TO_TYPES.get(method)
+    ours = method.startswith("dlm/") and method != WORKSPACE_TRUST
+    return known[1] is not None if known else ours or method in _ASKED
+
+
 _TEXTS = (
     HEAD + "\n::instruction::\n### Q\na\n### A\nb\n", HEAD + "prose \U0001f600\r\nmore\rand\u2028more", "", "\ud800",
     "\ufeff---\n", HEAD.replace("builtin:tiny", "hf:a/b"), HEAD + "::instruction::\n### Q\nx", "---\na: [\n---\n",
+    HEAD[:-4] + "training:\n  adapters: {tone: {}}\n---\n::instruction#tone::\n### Q\na\n### A\nb\n",
 )  # fmt: skip
 
 
-_NOT_OPEN = "is no document that this server knows"  # `dlm/waitForIdle` without an id: nobody can be answered
+_REFUSED = "FeatureNotificationError: pygls.exceptions.JsonRpc"  # a request without an id: nobody can be told
 
 
 class _Sink:
@@ -191,22 +221,36 @@ async def _spoken(bodies: list[bytes]) -> None:
     finally:
         logger.removeHandler(errors)
         logger.setLevel(level)
-    unforeseen = [each for each in errors.told if _NOT_OPEN not in each]
+    unforeseen = [each for each in errors.told if _REFUSED not in each]
     assert not unforeseen, unforeseen
     _answered(bodies, sink.data)
 
 
 async def _settled(server: DlmServer) -> None:
-    """What was asked of the client is refused, runs are over, and the worker has ended."""
+    """What was asked of the client is refused, runs are over, the worker has ended, and every answer was given."""
     for _ in range(10):
         await asyncio.sleep(0)
+    _refuse(server)
+    await server.teardown.run()
+    await asyncio.wait_for(server.protocol.last_answer(), 5)
+    deadline = _loop().time() + 5
+    # Some answers come from other threads, and may want something of the client first.
+    while (answering := _answering(server)) and _loop().time() < deadline:
+        await asyncio.wait(answering, timeout=0.02)
+        _refuse(server)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def _refuse(server: DlmServer) -> None:
     for identity in tuple(server.protocol._asked):
         refusal = {"jsonrpc": "2.0", "id": identity, "error": {"code": -32601, "message": "no"}}
         server.protocol.receive(json.dumps(refusal).encode())
-    await server.teardown.run()
-    await asyncio.wait_for(server.protocol.last_answer(), 5)
-    for _ in range(20):
-        await asyncio.sleep(0)
+
+
+def _answering(server: DlmServer) -> list[asyncio.Future[Any]]:
+    futures = server.protocol._request_futures.values()
+    return [each for each in futures if isinstance(each, asyncio.Future) and not each.done()]
 
 
 def _answered(bodies: list[bytes], said: bytes) -> None:
@@ -248,20 +292,14 @@ def _conversation(choices: Choices) -> list[bytes]:
         spoken.append(_request("initialized", {}, None))
         spoken.append(_request("textDocument/didOpen", {"textDocument": _item(choices)}, None))
     for number, _ in enumerate(choices.several(25), 1):
-        method = choices.pick(_KNOWN)
-        params = value(choices) if choices.flag(8) else _params(choices, method)
-        identity = number if method in _REQUESTS or choices.flag(10) else None
+        method = choices.pick(_methods())
+        params = value(choices) if choices.flag(8) else params_of(choices, method)
+        identity = number if is_request(method) or choices.flag(10) else None
         message = _request(method, params, value(choices) if choices.flag(20) else identity)
         if choices.flag(20):
             message[choices.pick(("jsonrpc", "id", "method", "params", "result"))] = value(choices)
         spoken.append(message)
     return [_encoded(message) for message in spoken]
-
-
-_REQUESTS = (
-    "initialize", "shutdown", "textDocument/hover", "textDocument/codeLens", "textDocument/codeAction",
-    "workspace/executeCommand", "dlm/waitForIdle", "no/such",
-)  # fmt: skip
 
 
 def _encoded(message: Any) -> bytes:
@@ -275,7 +313,7 @@ def _request(method: str, params: Any, identity: Any) -> dict[str, Any]:
 
 def _capabilities(choices: Choices) -> Any:
     window, workspace = {"workDoneProgress": choices.flag()}, {"configuration": choices.flag()}
-    ours = {"dlm": {"trainingStatus": choices.flag(), "trainingProgress": choices.flag()}}
+    ours = {"dlm": {name: choices.flag() for name in ("trainingStatus", "trainingProgress", "sectionStates")}}
     return {"window": window, "workspace": workspace, "experimental": ours}
 
 
@@ -294,10 +332,26 @@ def _item(choices: Choices) -> Any:
     return {"uri": _uri(choices), "languageId": "dlm", "version": choices.below(9), "text": choices.pick(_TEXTS)}
 
 
-def _params(choices: Choices, method: str) -> Any:
+def params_of(choices: Choices, method: str) -> Any:
+    """Parameters that fit the method; a request that takes a few of these fields passes the others over."""
     document = {"uri": _uri(choices), "version": choices.below(9)}
     place = {"start": _position(choices), "end": _position(choices)}
-    params: Any = {"textDocument": document, "position": _position(choices), "range": place, "uri": document["uri"]}
+    params: Any = {
+        "textDocument": document,
+        "position": place["start"],
+        "range": place,
+        "uri": document["uri"],
+        "context": {"diagnostics": [], "includeDeclaration": choices.flag(), "triggerKind": 1},
+        "options": {"tabSize": choices.pick((2, 0, 2**31 - 1)), "insertSpaces": choices.flag()},
+        "positions": [place["start"], place["end"]],
+        "newName": choices.pick(("tone", "", "Not A Name", "a\ud800")),
+        "query": choices.text(10),
+        "prompt": choices.pick(("What?", "", "\ud800", "x" * 5_000)),
+        "version": choices.pick((None, 0, 1, "live", "v0001", -1, "v")),
+        **({"partialResultToken": "p"} if choices.flag() else {}),
+        **({"workDoneToken": "w"} if choices.flag() else {}),
+        **{name: value(choices) for name in ("earlier", "maxTokens", "since", "history", "data") if choices.flag(8)},
+    }
     match method:
         case "textDocument/didOpen":
             params = {"textDocument": _item(choices)}
@@ -311,13 +365,19 @@ def _params(choices: Choices, method: str) -> Any:
             params["reason"] = choices.below(5)
         case "textDocument/didSave" if choices.flag():
             params["text"] = choices.pick(_TEXTS)
-        case "textDocument/codeAction":
-            params["context"] = {"diagnostics": []}
+        case "completionItem/resolve" | "inlayHint/resolve" | "workspaceSymbol/resolve":
+            location = {"uri": document["uri"], "range": place}
+            params |= {"label": choices.text(5), "name": choices.text(5), "kind": 1, "location": location}
+        case "workspace/didChangeWorkspaceFolders":
+            folder_of = {"uri": document["uri"], "name": "f"}
+            params["event"] = {"added": [folder_of] * choices.below(3), "removed": [folder_of] * choices.below(3)}
+        case "workspace/didChangeWatchedFiles":
+            params["changes"] = [{"uri": document["uri"], "type": 1 + choices.below(3)} for _ in choices.several(3)]
+        case "initialize":
+            params = {"processId": None, "rootUri": None, "capabilities": _capabilities(choices)}
         case "workspace/executeCommand":
-            argument = choices.pick(
-                ({"uri": document["uri"], "confirmed": choices.flag()}, document["uri"], None, 5, [])
-            )
-            params = {"command": choices.pick(_COMMANDS), "arguments": [argument]}
+            argument = choices.pick(({**params, "confirmed": choices.flag()}, document["uri"], None, 5, []))
+            params = {"command": choices.pick(_commands()), "arguments": [argument]}
         case "workspace/didChangeConfiguration":
             names = ("onSave", "maxSteps", "home", "logLevel", "warmOnOpen", "keepVersions", "debounceMs", "onsave")
             odd = {choices.pick(names): value(choices) for _ in choices.several(4)}
