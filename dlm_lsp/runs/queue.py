@@ -37,7 +37,7 @@ _LOCK_POLL = 0.5
 MAX_RESTARTS = 3
 """How many runs in a row may end early for a newer text; after them one goes on to its own end."""
 HELD = "restart waits for a valid document"
-CALLED_OFF = "the text saved meanwhile was not trained, because the run before it failed; save again, or Train Now"
+CALLED_OFF = "the text saved meanwhile was not trained, because the run before it {}; save again, or Train Now"
 # What the worker gets at the end to put its run away, once the learner that kept it is gone, in seconds.
 _AFTER_ABANDONING = 0.3
 
@@ -185,7 +185,8 @@ class RunQueue:
             self.records.note(record, f"saved, not trained: the document has errors; {self.hold(record)}")
             return False
         if record.restarts >= MAX_RESTARTS and not running.early.asked:
-            told = f"runs were restarted {MAX_RESTARTS} times in a row, so this one ends first; after it applies {differs.told}"
+            times = f"{MAX_RESTARTS} times in a row"
+            told = f"runs were restarted {times}, so this one ends first; after it applies {differs.told}"
             self.records.note(record, told)
             return True
         pending.detail = f"restarting with {differs.told}"
@@ -288,9 +289,11 @@ class RunQueue:
     def _overdue(self, record: Record, run: int) -> None:
         """The run did not stop in time. It keeps the worker while it lasts; nothing is to follow it by itself."""
         waited = countdown(self.settings.stop_deadline_seconds)
-        off = " What was to follow it was called off: save again." if self._call_off(record) else ""
-        detail = f"it was asked to stop {waited} minutes ago and came to no step boundary.{off}"
+        off = self._call_off(record)
+        detail = f"it was asked to stop {waited} minutes ago and came to no step boundary."
         self.records.tell(record, events.Stuck, run=run, detail=detail)
+        if off:
+            self.records.note(record, CALLED_OFF.format("did not stop in time"))
 
     def _call_off(self, record: Record) -> bool:
         """Of what waits, a text that the run was to take in or to end for is no run of its own; whether it was one."""
@@ -320,7 +323,7 @@ class RunQueue:
             off = isinstance(event, events.Failed) and self._call_off(record)
             self.records.change(record, event)
             if off:
-                self.records.note(record, CALLED_OFF)
+                self.records.note(record, CALLED_OFF.format("failed"))
             self._after_run(record, running.request, event)
             self._dispatch()
         elif isinstance(event, events.Waiting):

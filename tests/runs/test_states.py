@@ -18,7 +18,7 @@ from dlm_lsp.runs.states import TRANSITIONS, IllegalTransitionError, RunState
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import headline, progress_message
 from dlm_lsp.training.protocol import Learned
-from tests.fakes import BASE_ID, DEVICE, version_files
+from tests.fakes import BASE_ID, DEVICE
 
 PATH = Path("/documents/notes.dlm")
 
@@ -27,10 +27,19 @@ def told(kind: type[events.Event], /, **fields: Any) -> events.Event:
     return kind(document=PATH, run=1, at=100.0, **fields)
 
 
-def learned() -> Learned:
-    return Learned(version_files(), "learned", 1, 16, 0.5, (), BASE_ID, None, DEVICE, 1, "0")
-
-
+LEARNED = Learned(
+    files={},
+    end="learned",
+    steps=1,
+    tokens=16,
+    final_loss=0.5,
+    lessons=(),
+    base_id=BASE_ID,
+    base_revision=None,
+    device=DEVICE,
+    seed=1,
+    torch_version="0",
+)
 QUEUED = told(events.Queued, kind="cycle")
 RESTART = told(events.Queued, kind="cycle", detail="restarting with seed 7", restarts=True)
 WAITING = told(events.Waiting, pid=7, host="here", since=None, detail="process 7 learns")
@@ -47,7 +56,7 @@ STOPPING = told(events.Stopping)
 TICK = told(events.Stopping, seconds_left=252.0)
 STUCK = told(events.Stuck, detail="it came to no step boundary.")
 GOING_ON = told(events.GoingOn)
-FINISHED = told(events.Finished, kind="cycle", version=1, learned=learned(), seconds=1.0, message="learned in 1 step")
+FINISHED = told(events.Finished, kind="cycle", version=1, learned=LEARNED, seconds=1.0, message="learned in 1 step")
 FAILED = told(events.Failed, code="base-missing", message="The base is not there.")
 RUNNING = (QUEUED, STARTED, TOKENISE, TRAIN, STEP)
 

@@ -148,7 +148,7 @@ async def test_the_countdown_is_in_the_status_and_its_end_is_told_once(desk: Des
     desk.clock.advance(10_000)
     assert desk.status.state is RunState.STUCK
     assert len(desk.of(events.Stuck)) == 1
-    assert "called off: save again" in desk.of(events.Stuck)[0].detail
+    assert desk.status.note == CALLED_OFF.format("did not stop in time")
     assert shown(desk).count("run-stuck") == 1
     await finish(desk, gate)
     assert len(desk.of(events.Finished)) == 1, "what it had learned is kept, and nothing restarts by itself"
@@ -206,7 +206,7 @@ async def test_nothing_restarts_after_a_run_that_failed(desk: Desk, tmp_path: Pa
     await desk.settle()
     assert len(desk.of(events.Failed)) == 1
     assert not desk.of(events.Finished)
-    assert desk.status.note == CALLED_OFF
+    assert desk.status.note == CALLED_OFF.format("failed")
     assert isinstance(await desk.learn(FERRY), events.Finished), "the next save is learned"
 
 
