@@ -157,9 +157,10 @@ class RunQueue:
         differs = difference(steering.learns, pending.document, record.path)
         if differs.change in (Change.CONFIG, Change.SHAPE):
             return self._restarts(record, running, pending, differs)
-        pending.detail = ""
         if not self._goes_on(record, running):
+            pending.detail = "restarting with the saved text"  # it finishes what the other one had to leave
             return True
+        pending.detail = ""
         if pending.ready:
             pending.ready = False
             self._ready.remove(record)

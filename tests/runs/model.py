@@ -1,8 +1,8 @@
 """A small world for the model check: the real supervisor, queue, records and run, in lockstep and without a disk.
 
-Three things are stand-ins: the learner (two steps), the store (a ledger in memory, which somebody else may hold) and the
-worker's thread, which goes on only when the world lets it, from one boundary to the next. Its events wait until the world
-delivers them, as they would in a busy loop.
+Three things are stand-ins: the learner (two steps), the store (a ledger in memory, which somebody else may hold) and
+the worker's thread, which goes on only when the world lets it, from one boundary to the next. Its events wait until
+the world delivers them, as they would in a busy loop.
 """
 
 from __future__ import annotations
