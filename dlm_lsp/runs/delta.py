@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dlm_lsp.document import Lesson
 from dlm_lsp.runs.fingerprints import changed_shape_keys
 from dlm_lsp.runs.snapshot import Snapshot
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import CONFIG_WAITS, count
 from dlm_lsp.store import Known, Ledger, Store
 
 NO_NEW_CONTENT = "no new content, skipping"
@@ -37,12 +37,12 @@ class Delta:
             return NOT_THERE
         if not self.known:
             return "nothing to train: the document has no prose and no exchanges"
+        told = [NO_NEW_CONTENT]
         if self.config_changed:
-            return f"{NO_NEW_CONTENT}; the changed configuration applies from the next cycle"
+            told.append(CONFIG_WAITS)
         if self.removed:
-            removed = count(self.removed, "removed lesson")
-            return f"{NO_NEW_CONTENT}; the adapter still knows {removed} until a full retrain"
-        return NO_NEW_CONTENT
+            told.append(f"the adapter still knows {count(self.removed, 'removed lesson')} until a full retrain")
+        return "; ".join(told)
 
 
 def known_to(store: Store) -> Ledger:

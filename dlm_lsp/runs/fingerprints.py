@@ -25,6 +25,15 @@ class Fingerprints:
 
 def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]) -> Fingerprints:
     """Those of a document at `path` with these lessons."""
+    return Fingerprints(
+        shape=shape_of(frontmatter, path),
+        config=config_digest(frontmatter),
+        data=_digest(sorted({lesson.identity for lesson in lessons})),
+    )
+
+
+def config_digest(frontmatter: Frontmatter) -> str:
+    """The fingerprint of every effective setting that fits any adapter of one shape. Reads no file."""
     shape = adapter_shape(frontmatter)
     config = {
         "settings": asdict(training_settings(frontmatter)),
@@ -32,11 +41,7 @@ def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]
         "dropout": shape.dropout,
         "system_prompt": frontmatter.system_prompt,
     }
-    return Fingerprints(
-        shape=shape_of(frontmatter, path),
-        config=_digest(config),
-        data=_digest(sorted({lesson.identity for lesson in lessons})),
-    )
+    return _digest(config)
 
 
 def config_of(frontmatter: Frontmatter) -> dict[str, Any]:

@@ -175,6 +175,7 @@ class DocumentStatus:
     device: str | None = None
     sections: tuple[SectionStatus, ...] = ()
     removed: int = 0  # lessons the adapter still knows though they left the document
+    config_changed: bool = False  # the text has settings that no cycle has trained with yet
     note: str = ""  # one sentence on what the last save will do later, such as "saved, not trained (auto-save)"
     disk: str = ""  # one sentence when the file changed or went without a save
     warm: bool = False

@@ -11,6 +11,7 @@ _TRAINS = {
     RunState.ABSORBING: "taking in what was saved",
     RunState.SWAPPING: "taking the new hooks",
 }
+CONFIG_WAITS = "configuration changed, applies from the next cycle"
 _TOLD = 3  # of a section's forgotten exchanges, in one line
 
 _STATES = {
@@ -61,7 +62,15 @@ def headline(status: DocumentStatus) -> str:
         return f"{count(waiting, 'section')} not learned{since}"
     if forgotten := len(status.forgotten):
         return f"learned ({version}); {count(forgotten, 'section')} forgotten"
-    return f"learned ({version})" if version else "nothing learned yet"
+    return " · ".join([f"learned ({version})", *idle_facts(status)]) if version else "nothing learned yet"
+
+
+def idle_facts(status: DocumentStatus) -> list[str]:
+    """What the text says and the current version does not follow: changed settings, and lessons that left it."""
+    facts = [CONFIG_WAITS] if status.config_changed else []
+    if status.removed:
+        facts.append(f"the adapter still knows {count(status.removed, 'removed lesson')} until a full retrain")
+    return facts
 
 
 def section_sentence(section: SectionStatus) -> str:
