@@ -7,7 +7,7 @@ run went on at a time, each had exactly one end, the last good text was learned 
 was followed by no run and no commit, and nothing began by itself after an abnormal end. States change as the table
 allows.
 
-`make test` goes to depth 3, beyond what led to each beginning; `make model` to depth 6.
+`make test` goes to depth 3, beyond what led to each beginning; `make model` to depth 6 (`DLM_MODEL_DEPTH` says how deep).
 """
 
 from __future__ import annotations
