@@ -418,7 +418,8 @@ class World:
     def _learned(self) -> bool:
         taken = snapshot_of(parsed(written(self.text or (0, 0, 0))))
         known, prints = self.store.known, taken.fingerprints
-        lessons = all(each.identity in known.lessons for each in taken.lessons)
+        entries = [known.lessons.get(each.identity) for each in taken.lessons]
+        lessons = all(entry is not None and entry.learned for entry in entries)
         return lessons and (known.shape, known.config) == (prints.shape, prints.config)
 
     def _told_why(self) -> bool:
