@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test explore lint types check bench base docs pictures torture soak fuzz interop latency bench-learners bench-large lock audit clean vscode test-editors
+.PHONY: help setup demo test explore lint types check bench base docs pictures torture soak fuzz model interop latency bench-learners bench-large lock audit clean vscode test-editors
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ docs: setup ## Write the generated pages anew
 
 torture: setup ## Kill servers a thousand times and look whether anything was lost (ten minutes)
 	nice $(BIN)/python -m tests.torture --kills 1000
+
+model: setup ## Every order of saves, cancels, failures and locks, to depth 6 (half an hour and more)
+	DLM_MODEL_DEPTH=$${DLM_MODEL_DEPTH:-6} $(BIN)/python -m pytest -q -s -n 3 tests/runs/test_model.py
 
 soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory must stay flat
 	$(BIN)/python -m tests.soak.soak

@@ -1,4 +1,4 @@
-"""What holds for every test: generated examples are the same, and the log is as it was before."""
+"""What holds for every test: illegal states are errors, examples the same, and the log is as it was before."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from dlm_lsp.runs import states
+
 # The same examples every time, so that a failure is the doing of the change at hand; `make explore` looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.register_profile("explore", derandomize=False, print_blob=True, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# A run that goes from one state to another which cannot follow it is an error here, and in every server of a test.
+states.STRICT = True
+os.environ["DLM_STRICT_STATES"] = "1"
 
 
 @pytest.fixture(autouse=True)

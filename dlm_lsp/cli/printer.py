@@ -20,6 +20,7 @@ from dlm_lsp.runs.events import (
     Started,
     Step,
     Stopping,
+    Stuck,
     Waiting,
 )
 from dlm_lsp.runs.plain import escaped
@@ -89,8 +90,10 @@ class Printer:
                 self._progress(event, status)
             case Absorbed() if event.added or event.removed:
                 self.say(f"absorbed {count(max(event.added, event.removed), 'section')}", "dim")
-            case Stopping() if event.detail:
+            case Stopping() if event.detail and event.seconds_left is None:
                 self.say(f"stopping after this step, {event.detail}", "dim")
+            case Stuck():
+                self.say(f"the run does not stop: {event.detail}", "red")
             case Waiting():
                 self.say(f"waiting for the store: {event.detail}", "yellow")
             case Finished():

@@ -20,7 +20,7 @@ from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.runs.telling import count, headline, section_sentence
+from dlm_lsp.runs.telling import CONFIG_WAITS, count, headline, section_sentence
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import Learner
@@ -88,6 +88,8 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
     if truth is not None:
         say(f"summary  {truth.summary}")
         console.print(_table(found, truth, history=history))
+    if record.config_changed and record.version is not None:
+        say(f"settings {CONFIG_WAITS}")
     if record.removed:
         say(
             f"removed  {count(record.removed, 'lesson')} left the document; the adapter knows them until a full retrain"

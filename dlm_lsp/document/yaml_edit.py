@@ -1,4 +1,4 @@
-"""Changes one value of the frontmatter and nothing else: comments, line ends, indentation and style stay.
+"""Changes or removes one value of the frontmatter and nothing else: comments, line ends, indentation and style stay.
 
 A change is proposed from the places of the YAML nodes, and taken only if the text it makes reads as the old value
 with exactly that one difference. What cannot be changed with certainty (such as an alias that others share) is refused.
@@ -6,8 +6,7 @@ with exactly that one difference. What cannot be changed with certainty (such as
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import yaml
@@ -18,6 +17,7 @@ from dlm_lsp.document.model import KeyPath, Position, Range
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
 from dlm_lsp.document.yaml_text import YamlError, read_yaml
+from dlm_lsp.document.yaml_writing import block, flow
 
 _STEP = 2  # blanks of one level, where the frontmatter has no nested mapping to imitate
 _WIDTH = 100  # a flow value is not wrapped; this keeps long ones in block style
@@ -48,6 +48,14 @@ def set_value(text: str, path: KeyPath, value: object) -> Edit:
     `value` is of plain YAML types (text, numbers, true, null, lists and mappings of them). Raises YamlEditError.
     """
     return _Frontmatter(text).edit(path, value, append=False)
+
+
+def remove_key(text: str, path: KeyPath) -> Edit | None:
+    """Takes the key at `path` out, with mappings above it that would be empty then; None if it is not written.
+
+    Comments on its own line go with it, others stay. Raises YamlEditError.
+    """
+    return _Frontmatter(text).removal(path)
 
 
 def append_item(text: str, path: KeyPath, value: object) -> Edit:
@@ -101,7 +109,42 @@ class _Frontmatter:
 
     def edit(self, path: KeyPath, value: object, *, append: bool) -> Edit:
         wanted = _canonical(_with(self.value, path, value, append=append))
-        for change in self._changes(path, value, append=append):
+        return self._first(self._changes(path, value, append=append), wanted, path)
+
+    def removal(self, path: KeyPath) -> Edit | None:
+        while len(path) > 1 and self._is_alone(path):
+            path = path[:-1]
+        parent, _, depth = self._written(path[:-1])
+        if depth < len(path) - 1 or not isinstance(parent, MappingNode):
+            return None
+        pairs = parent.value
+        at = next((number for number, (key, _) in enumerate(pairs) if key.value == path[-1]), None)
+        if at is None:
+            return None
+        return self._first(self._without(parent, at), _canonical(_less(self.value, path)), path)
+
+    def _is_alone(self, path: KeyPath) -> bool:
+        node, _, depth = self._written(path[:-1])
+        if depth < len(path) - 1 or not isinstance(node, MappingNode) or len(node.value) != 1:
+            return False
+        return bool(node.value[0][0].value == path[-1])
+
+    def _without(self, parent: MappingNode, at: int) -> Iterator[_Change]:
+        """The parent's entry number `at` taken out."""
+        key, node = parent.value[at]
+        start, end = key.start_mark.index, max(self._end(node), key.end_mark.index)
+        if not parent.flow_style:
+            yield _Change(start - key.start_mark.column, self._next_line(end) or len(self._text), "")
+            return
+        if at + 1 < len(parent.value):
+            yield _Change(start, parent.value[at + 1][0].start_mark.index, "")
+        if at:
+            yield _Change(max(self._end(each) for each in parent.value[at - 1]), end, "")
+        yield _Change(start, end, "")
+
+    def _first(self, changes: Iterator[_Change], wanted: str, path: KeyPath) -> Edit:
+        """The first of `changes` that says what is wanted, and nothing else."""
+        for change in changes:
             made = self._text[: change.start] + change.text + self._text[change.end :]
             if self._says(made, wanted):
                 return self._edit(change)
@@ -165,45 +208,45 @@ class _Frontmatter:
         """Another value where one is written, or none yet."""
         end_of_text = len(self._text)
         if node is None:
-            yield _Change(end_of_text, end_of_text, _block(value, 0, self._step))
+            yield _Change(end_of_text, end_of_text, block(value, 0, self._step))
             return
         start, end = node.start_mark.index, self._end(node)
-        flow = _flow(value)
-        block = isinstance(value, Mapping | list) and bool(value)
+        written = flow(value)
+        nested = isinstance(value, Mapping | list) and bool(value)
         if key is None:
-            yield _Change(start, end, flow)
+            yield _Change(start, end, written)
             return
         line = self._text.find("\n", key.end_mark.index) + 1 or end_of_text
         column = key.start_mark.column + self._step
-        lines = _block(value, column, self._step) if block else ""
+        lines = block(value, column, self._step) if nested else ""
         colon = self._text.find(":", key.end_mark.index) + 1
         if start == end:
-            if block:
+            if nested:
                 yield _Change(line, line, lines)
-            yield _Change(colon, colon, f" {flow}")
+            yield _Change(colon, colon, f" {written}")
             return
-        if block and isinstance(node, ScalarNode) and len(flow) < _WIDTH:
+        if nested and isinstance(node, ScalarNode) and len(written) < _WIDTH:
             stop = self._text.find("\n", end)
             comment = self._text[end:stop]
             yield _Change(colon, stop + 1, f"{comment.rstrip()}\n{lines}")
-        yield _Change(start, end, flow)
-        yield _Change(colon, end, f" {flow}")
+        yield _Change(start, end, written)
+        yield _Change(colon, end, f" {written}")
         code = self._text[colon : line - 1]
         words = code.split(" #")[0].rstrip()
-        yield _Change(colon, colon + len(words), f" {flow}")
+        yield _Change(colon, colon + len(words), f" {written}")
 
     def _into_mapping(self, node: MappingNode, key: str | int, value: object) -> Iterator[_Change]:
         if node.flow_style:
-            yield from self._into_flow(node, _flow({key: value})[1:-1], "}")
+            yield from self._into_flow(node, flow({key: value})[1:-1], "}")
             return
         keys = [key for key, _ in node.value]
-        yield from self._into_block(node, keys, _block({key: value}, keys[0].start_mark.column, self._step))
+        yield from self._into_block(node, keys, block({key: value}, keys[0].start_mark.column, self._step))
 
     def _into_sequence(self, node: SequenceNode, value: object) -> Iterator[_Change]:
         if node.flow_style:
-            yield from self._into_flow(node, _flow(value), "]")
+            yield from self._into_flow(node, flow(value), "]")
         else:
-            yield from self._into_block(node, [node], _block([value], node.start_mark.column, self._step))
+            yield from self._into_block(node, [node], block([value], node.start_mark.column, self._step))
 
     def _into_block(self, node: Node, entries: Sequence[Node], lines: str) -> Iterator[_Change]:
         """`lines` after `node`; where that would change a text at its end, before that text or before all of it."""
@@ -282,6 +325,15 @@ def _with(whole: object, path: KeyPath, value: object, *, append: bool) -> objec
     raise YamlEditError(f"There is no mapping that could hold `{step}`: correct what is written there first.")
 
 
+def _less(whole: object, path: KeyPath) -> object:
+    """A copy of `whole` without the key at `path`, which is there."""
+    assert isinstance(whole, dict), "it was found in a mapping"
+    step, rest = path[0], path[1:]
+    if not rest:
+        return {key: value for key, value in whole.items() if key != step}
+    return {**whole, step: _less(whole[step], rest)}
+
+
 def _nested(path: KeyPath, value: object) -> object:
     for step in reversed(path):
         value = {step: value}
@@ -295,89 +347,3 @@ def _canonical(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_canonical, value)) + "]"
     return repr(value)
-
-
-# --- how values are written ---
-
-
-def _block(value: object, column: int, step: int) -> str:
-    """`value` as whole lines that begin at `column`; each ends with LF."""
-    blanks = " " * column
-    if isinstance(value, Mapping) and value:
-        return "".join(_entry(f"{blanks}{_flow(key)}:", item, column, step) for key, item in value.items())
-    if isinstance(value, list) and value:
-        return "".join(_item(item, column, step) for item in value)
-    return f"{blanks}{_flow(value)}\n"
-
-
-def _entry(head: str, item: object, column: int, step: int) -> str:
-    if isinstance(item, Mapping | list) and item and not _is_short(item):
-        return f"{head}\n{_block(item, column + step, step)}"
-    return f"{head} {_flow(item)}\n"
-
-
-def _item(item: object, column: int, step: int) -> str:
-    if isinstance(item, Mapping) and item:
-        lines = _block(item, column + 2, step)
-        return f"{lines[:column]}- {lines[column + 2 :]}"
-    return f"{' ' * column}- {_flow(item)}\n"
-
-
-def _is_short(item: object) -> bool:
-    """Whether a list reads better on one line: plain values only."""
-    return isinstance(item, list) and not any(isinstance(each, Mapping | list) for each in item)
-
-
-def _flow(value: object) -> str:
-    """`value` on one line, valid inside brackets as well."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    if isinstance(value, str):
-        return value if _is_plain(value) else _quoted(value)
-    return _NUMBERS[type(value)](value) if type(value) in _NUMBERS else _quoted(str(value))
-
-
-_NUMBERS: Mapping[type, Callable[[object], str]] = {
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda value: "null",
-    int: str,
-    float: lambda value: _float(value),
-}
-
-
-def _float(value: object) -> str:
-    """YAML 1.1 reads `1e-05` as text: it needs the point."""
-    shown = repr(value)
-    named = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
-    if shown in named:
-        return named[shown]
-    mantissa, e, exponent = shown.partition("e")
-    if not e:
-        return shown
-    sign = "" if exponent.startswith("-") else "+"
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{sign}{exponent.lstrip('+')}"
-
-
-def _is_plain(text: str) -> bool:
-    """Whether `text` reads as itself without quotes, alone, as a key and within brackets."""
-    if not text or len(text) > 1_000 or text[0] in "?-:" or "\n" in text:
-        return False
-    try:
-        found: Sequence[object] = (yaml.safe_load(text), *yaml.safe_load(f"[{text}, {{{text}: {text}}}]"))
-    except yaml.YAMLError:
-        return False
-    except Exception:  # malformed dates and numbers end in bare Python errors inside PyYAML
-        return False
-    return list(found) == [text, text, {text: text}]
-
-
-def _quoted(text: str) -> str:
-    """In double quotes; what YAML does not take as it is, as an escape."""
-    shown = json.dumps(text, ensure_ascii=False)
-    return "".join(each if each == " " or each.isprintable() else _escape(ord(each)) for each in shown)
-
-
-def _escape(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -9,7 +9,7 @@ from dlm_lsp.document import Lesson
 from dlm_lsp.runs.effective import base_request
 from dlm_lsp.runs.fingerprints import changed_shape_keys
 from dlm_lsp.runs.snapshot import Snapshot
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import CONFIG_WAITS, count
 from dlm_lsp.store import Known, Ledger, Store
 from dlm_lsp.training.bases import known_revision
 
@@ -44,12 +44,12 @@ class Delta:
             return NOT_THERE
         if not self.known:
             return "nothing to train: the document has no prose and no exchanges"
+        told = [NO_NEW_CONTENT]
         if self.config_changed:
-            return f"{NO_NEW_CONTENT}; the changed configuration applies from the next cycle"
+            told.append(CONFIG_WAITS)
         if self.removed:
-            removed = count(self.removed, "removed lesson")
-            return f"{NO_NEW_CONTENT}; the adapter still knows {removed} until a full retrain"
-        return NO_NEW_CONTENT
+            told.append(f"the adapter still knows {count(self.removed, 'removed lesson')} until a full retrain")
+        return "; ".join(told)
 
     def shape_message(self, base: str, version: str) -> str:
         """Why `version` cannot be continued, and what to do; `base` as the document names it."""

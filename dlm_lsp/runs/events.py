@@ -29,6 +29,7 @@ class Queued(Event):
     kind: RunKind
     detail: str = ""  # why it does not begin yet, if there is more to say than that
     purpose: str = ""  # such as "rehearsing 3 sections", when not all that is new is trained
+    restarts: bool = False  # it follows a run that ended early for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +93,38 @@ class Stopping(Event):
     """A stop was asked for; the run ends at the next step boundary."""
 
     detail: str = ""  # what follows then, if it is no cancel
+    seconds_left: float | None = None  # until it counts as stuck; told now and then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck(Event):
+    """The run was asked to stop and did not in time. It may still end by itself; nothing restarts after it."""
+
+    detail: str  # sentences for the author
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absorbing(Event):
+    """A newer text waits for the next step boundary of the run that goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swapping(Event):
+    """Other hooks wait for the next step boundary of the run that goes on."""
+
+    hooks: str  # the name of their file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swapped(Event):
+    """The run has other hooks from here on."""
+
+    hooks: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoingOn(Event):
-    """The run does not end early, after all: the change that it should end for was taken back."""
+    """What the run was to stop for, or to take in, was taken back: it goes on as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dlm_lsp.runs.events import (
     Absorbed,
+    Absorbing,
     Cancelled,
     Event,
     Failed,
@@ -17,8 +18,12 @@ from dlm_lsp.runs.events import (
     Started,
     Step,
     Stopping,
+    Stuck,
+    Swapped,
+    Swapping,
     Waiting,
 )
+from dlm_lsp.runs.states import STOPS, TRAINS, check
 from dlm_lsp.runs.status import DocumentStatus, LastRun, LockView, Outcome, RunState, RunView
 from dlm_lsp.runs.telling import count
 from dlm_lsp.store import version_name
@@ -45,10 +50,17 @@ _PHASE_SPANS: dict[PhaseName, tuple[int, int]] = {
 
 def after(status: DocumentStatus, event: Event) -> DocumentStatus:
     """The record after `event`. Sections and version are refreshed by the owner of the record, not here."""
+    now = _after(status, event)
+    check(status.stage, now.stage, type(event).__name__)
+    return now
+
+
+def _after(status: DocumentStatus, event: Event) -> DocumentStatus:
     run = status.run if status.run is not None and status.run.run == event.run else None
     match event:
         case Queued():
-            queued = RunView(event.run, event.kind, RunState.QUEUED, detail=event.detail, purpose=event.purpose)
+            state = RunState.RESTARTING if event.restarts else RunState.QUEUED
+            queued = RunView(event.run, event.kind, state, detail=event.detail, purpose=event.purpose)
             return replace(status, run=queued, note="")
         case Waiting():
             lock = LockView(pid=event.pid, host=event.host, since=event.since, detail=event.detail)
@@ -56,21 +68,11 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
             return replace(status, run=waiting or status.run, lock=lock)
         case Started():
             base = run or RunView(run=event.run, kind=event.kind, state=RunState.LOADING)
-            return replace(
-                status,
-                lock=None,
-                run=replace(base, state=RunState.LOADING, detail="", started_at=event.at, fresh=event.fresh),
-            )
-        case Phase():
-            return replace(status, run=_in_phase(run, event)) if run else status
-        case Step():
-            return replace(status, run=_after_step(run, event)) if run else status
-        case Stopping():
-            return replace(status, run=replace(run, state=RunState.STOPPING, detail=event.detail)) if run else status
-        case GoingOn():
-            return replace(status, run=replace(run, state=RunState.TRAINING, detail="")) if run else status
-        case Absorbed():
-            return replace(status, run=replace(run, detail=_absorbed(event))) if run else status
+            if base.state not in STOPS:
+                base = replace(base, state=RunState.LOADING, detail="")
+            return replace(status, lock=None, run=replace(base, started_at=event.at, fresh=event.fresh))
+        case Phase() | Step() | Stopping() | Stuck() | GoingOn() | Absorbing() | Absorbed() | Swapping() | Swapped():
+            return replace(status, run=_going_on(run, event)) if run else status
         case Finished():
             return _ended(
                 status,
@@ -96,6 +98,41 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
             return status
 
 
+def _going_on(run: RunView, event: Event) -> RunView:
+    match event:
+        case Phase():
+            return _in_phase(run, event)
+        case Step():
+            return _after_step(run, event)
+        case Stopping():
+            state = run.state if run.state is RunState.STUCK else RunState.STOPPING
+            return replace(run, state=state, detail=event.detail, stop_seconds_left=event.seconds_left)
+        case Stuck():
+            return replace(run, state=RunState.STUCK, detail=event.detail, stop_seconds_left=None)
+        case Absorbing():
+            return replace(run, state=RunState.ABSORBING if run.state in TRAINS else run.state)
+        case Swapping():
+            return replace(run, state=RunState.SWAPPING if run.state in TRAINS else run.state)
+        case Absorbed():
+            return replace(run, state=_trains(run), detail=_absorbed(event) if run.state not in STOPS else run.detail)
+        case Swapped():
+            return replace(run, state=_trains(run), detail="hooks swapped" if run.state in TRAINS else run.detail)
+        case _:
+            return replace(run, state=_taken_up(run), detail="", stop_seconds_left=None)
+
+
+def _trains(run: RunView) -> RunState:
+    """The state after what waited for a step boundary was done there."""
+    return RunState.TRAINING if run.state in TRAINS else run.state
+
+
+def _taken_up(run: RunView) -> RunState:
+    """What the run was doing before it should stop."""
+    if run.phase is not None:
+        return _PHASE_STATES[run.phase]
+    return RunState.QUEUED if run.started_at is None else RunState.LOADING
+
+
 def _absorbed(event: Absorbed) -> str:
     """Such as `absorbed 2 sections`; of a text that means the same, nothing is said."""
     changed = max(event.added, event.removed)
@@ -105,12 +142,15 @@ def _absorbed(event: Absorbed) -> str:
 def _in_phase(run: RunView, event: Phase) -> RunView:
     begin, end = _PHASE_SPANS[event.name]
     reached = begin + round((end - begin) * (event.fraction or 0.0))
-    state = run.state if run.state is RunState.STOPPING else _PHASE_STATES[event.name]
+    stays = run.state in STOPS or (run.state in TRAINS and event.name == "train")
+    # A commit that has begun is not stopped any more.
+    state = run.state if stays and event.name != "write" else _PHASE_STATES[event.name]
     return replace(
         run,
         state=state,
         phase=event.name,
-        detail=event.detail,
+        detail=run.detail if state in STOPS else event.detail,
+        stop_seconds_left=run.stop_seconds_left if state in STOPS else None,
         percentage=max(run.percentage, reached),
         # The time left is told from steps alone, so the clock of the steps starts with their phase.
         started_at=event.at if event.name == "train" and run.step == 0 else run.started_at,
@@ -123,7 +163,7 @@ def _after_step(run: RunView, event: Step) -> RunView:
     elapsed = event.at - run.started_at if run.started_at is not None else 0.0
     return replace(
         run,
-        state=run.state if run.state is RunState.STOPPING else RunState.TRAINING,
+        state=run.state if run.state in STOPS | TRAINS else RunState.TRAINING,
         phase="train",
         step=event.step,
         total=total,

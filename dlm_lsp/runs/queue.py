@@ -18,12 +18,14 @@ from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.records import Pending, Record, Records, Running
-from dlm_lsp.runs.reload import Change, difference
+from dlm_lsp.runs.reload import Change, Difference, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.sections import purpose
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import Failure, RunState
 from dlm_lsp.runs.steering import Steering
+from dlm_lsp.runs.stopping import EarlyStop
+from dlm_lsp.runs.telling import countdown
 from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker, on_loop
 from dlm_lsp.training.protocol import RunKind, SessionInfo
@@ -32,6 +34,10 @@ log = logging.getLogger(__name__)
 
 # How often a run that waits for another process' lock looks again, in seconds.
 _LOCK_POLL = 0.5
+MAX_RESTARTS = 3
+"""How many runs in a row may end early for a newer text; after them one goes on to its own end."""
+HELD = "restart waits for a valid document"
+CALLED_OFF = "the text saved meanwhile was not trained, because the run before it {}; save again, or Train Now"
 # What the worker gets at the end to put its run away, once the learner that kept it is gone, in seconds.
 _AFTER_ABANDONING = 0.3
 
@@ -99,6 +105,7 @@ class RunQueue:
 
         What was already waited for stays part of it: a full retrain, unfinished lessons, a save, other sections.
         """
+        record.broken = False
         waiting = record.pending
         wish = Pending(0, kind, document, unfinished, named=only, named_only=bool(only))
         if waiting is not None:
@@ -120,7 +127,15 @@ class RunQueue:
 
     def _tell_queued(self, record: Record, pending: Pending, detail: str = "") -> None:
         purpose = self._purpose(record, pending)
-        self.records.tell(record, events.Queued, run=pending.run, kind=pending.kind, detail=detail, purpose=purpose)
+        self.records.tell(
+            record,
+            events.Queued,
+            run=pending.run,
+            kind=pending.kind,
+            detail=detail,
+            purpose=purpose,
+            restarts=bool(pending.detail),
+        )
 
     def _purpose(self, record: Record, pending: Pending) -> str:
         if pending.kind == "full" or not pending.named_only:
@@ -152,30 +167,71 @@ class RunQueue:
             return True
         differs = difference(steering.learns, pending.document, record.path)
         if differs.change in (Change.CONFIG, Change.SHAPE):
-            steering.withdraw()
-            pending.offered, pending.detail = False, f"restarting with {differs.told}"
-            if steering.finish():
-                self.records.tell(record, events.Stopping, run=running.request.run, detail=pending.detail)
-            return True
+            return self._restarts(record, running, pending, differs)
         if not self._goes_on(record, running):
+            pending.detail = "restarting with the saved text"  # it finishes what the other one had to leave
             return True
+        pending.detail = ""
         if pending.ready:
             pending.ready = False
             self._ready.remove(record)
+        run = running.request.run
         if differs.change is Change.NONE and steering.settled and not pending.unfinished:
             steering.withdraw()
+            if record.status.state is RunState.ABSORBING:
+                self.records.tell(record, events.GoingOn, run=run)
             self._not_needed(record)
         else:
             pending.offered = True
             steering.offer(pending.document)
+            if record.status.state is RunState.TRAINING:
+                self.records.tell(record, events.Absorbing, run=run)
         return False
+
+    def _restarts(self, record: Record, running: Running, pending: Pending, differs: Difference) -> bool:
+        """The run ends early for the text that waits, which has other settings; False where that one has to wait."""
+        running.steering.withdraw()
+        pending.offered = False
+        if record.broken:
+            pending.detail = f"restarting with {differs.told}"
+            self.records.note(record, f"saved, not trained: the document has errors; {self.hold(record)}")
+            return False
+        if record.restarts >= MAX_RESTARTS and not running.early.asked:
+            times = f"{MAX_RESTARTS} times in a row"
+            told = f"runs were restarted {times}, so this one ends first; after it applies {differs.told}"
+            self.records.note(record, told)
+            return True
+        pending.detail = f"restarting with {differs.told}"
+        if not running.early.settled:
+            running.steering.finish()
+            running.early.ask(pending.detail)
+        return True
+
+    def hold(self, record: Record) -> str:
+        """The newest saved text has errors: a restart waits for one without. Says so; empty when none is pending."""
+        record.broken = True
+        pending = record.pending
+        if pending is None or not pending.detail:
+            return ""
+        if pending.ready:
+            pending.ready = False
+            self._ready.remove(record)
+        record.debouncer.cancel()
+        if not pending.held:
+            pending.held = True
+            if record.running is None:
+                self._tell_queued(record, pending, HELD)
+            elif record.running.early.asked:
+                record.running.early.ask(HELD)
+            self._became_idle(record)
+        return HELD
 
     def _goes_on(self, record: Record, running: Running) -> bool:
         """Takes back that the run shall end early, if that was so; False if it is too late."""
-        stopping = record.status.run is not None and record.status.run.state is RunState.STOPPING
         if not running.steering.go_on():
             return False
-        if stopping:
+        if running.early.asked:
+            running.early.release()
             self.records.tell(record, events.GoingOn, run=running.request.run)
         return True
 
@@ -231,9 +287,37 @@ class RunQueue:
             lost=record.view.lost,
         )
         self._active = record
-        record.running = Running(request, Steering(request.document))
+        record.restarts = record.restarts + 1 if pending.detail else 0
+        record.running = Running(request, Steering(request.document), self._early_stop(record, pending.run))
         control = RunControl(request, record.running.steering, self._post, self._clock, self.asking.during_run)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
+
+    def _early_stop(self, record: Record, run: int) -> EarlyStop:
+        def tell(detail: str, left: float | None) -> None:
+            self.records.tell(record, events.Stopping, run=run, detail=detail, seconds_left=left)
+
+        return EarlyStop(self._clock, self.settings.stop_deadline_seconds, tell, lambda: self._overdue(record, run))
+
+    def _overdue(self, record: Record, run: int) -> None:
+        """The run did not stop in time. It keeps the worker while it lasts; nothing is to follow it by itself."""
+        waited = countdown(self.settings.stop_deadline_seconds)
+        off = self._call_off(record)
+        detail = f"it was asked to stop {waited} minutes ago and came to no step boundary."
+        self.records.tell(record, events.Stuck, run=run, detail=detail)
+        if off:
+            self.records.note(record, CALLED_OFF.format("did not stop in time"))
+
+    def _call_off(self, record: Record) -> bool:
+        """Of what waits, a text that the run was to take in or to end for is no run of its own; whether it was one."""
+        pending = record.pending
+        if pending is None or pending.unfinished or not (pending.detail or pending.offered):
+            return False
+        record.pending = None
+        record.debouncer.cancel()
+        if pending.ready:
+            self._ready.remove(record)
+        self.records.refresh(record)
+        return True
 
     def _post(self, event: events.Event) -> None:
         """On the worker's thread: hands an event to the loop."""
@@ -247,11 +331,16 @@ class RunQueue:
         if isinstance(event, events.TERMINAL):
             record.failed = self._missed(record, running, event) or record.failed
             self._active = record.running = None
+            running.early.settle()
+            off = isinstance(event, events.Failed) and self._call_off(record)
             self.records.change(record, event)
+            if off:
+                self.records.note(record, CALLED_OFF.format("failed"))
             self._after_run(record, running.request, event)
             self._dispatch()
         elif isinstance(event, events.Waiting):
             self._active = record.running = None
+            running.early.settle()
             self._wait_for_lock(record, running, event)
             self._dispatch()
         elif isinstance(event, events.SourcesRead):
@@ -259,6 +348,8 @@ class RunQueue:
         elif isinstance(event, events.Absorbed):
             self._absorbed(record, running, event)
         else:
+            if isinstance(event, events.Phase) and event.name == "write":
+                running.early.settle()
             self.records.change(record, event)
 
     def _missed(self, record: Record, running: Running, event: events.Event) -> Failure | None:
@@ -310,7 +401,12 @@ class RunQueue:
         if not isinstance(event, events.Skipped):  # whatever its end was, the learner may have loaded something
             self.warmth.used(record.path, request.store.dlm_id)
             record.rest_until = self._clock.monotonic() + self.settings.min_interval_seconds
-        if (pending := record.pending) is not None:
+        if (pending := record.pending) is not None and pending.held:
+            if record.open and not self.closing:
+                self._tell_queued(record, pending, HELD)
+            else:
+                record.pending = None
+        elif pending is not None:
             self._tell_queued(record, pending, pending.detail)
             if pending.offered:  # the run ended before it could take it in
                 pending.offered = False
@@ -325,16 +421,15 @@ class RunQueue:
 
     def cancel(self, record: Record) -> str:
         """Calls off the waiting run and stops the running one at its next step; says what happens."""
-        if not record.busy:
+        if not record.engaged:
             return "nothing is running"
         if record.pending is not None:
             self.drop(record)
         running = record.running
         if running is None:
             return "cancelled"
-        if not running.steering.stop.is_set():
-            running.steering.stop.set()
-            self.records.tell(record, events.Stopping, run=running.request.run)
+        running.steering.stop.set()
+        running.early.ask()
         return "stopping after this step"
 
     def drop(self, record: Record) -> None:

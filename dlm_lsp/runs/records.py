@@ -23,6 +23,7 @@ from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus, Failure
 from dlm_lsp.runs.steering import Steering
+from dlm_lsp.runs.stopping import EarlyStop
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import Store, dlm_home, read_regular
 from dlm_lsp.training.protocol import RunKind
@@ -40,8 +41,8 @@ class Pending:
 
     `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over. `offered`: the run that goes
     on may take the text in, and then this one is not needed any more. `detail`: what it restarts with, to finish what
-    the run before had to leave. `named`: ids of sections that are trained whether they were learned or not;
-    `named_only`: nobody asked for more than these.
+    the run before had to leave. `held`: the newest saved text has errors, and the restart waits for one without.
+    `named`: ids of sections that are trained whether they were learned or not; `named_only`: nobody asked for more.
     """
 
     run: int
@@ -51,6 +52,7 @@ class Pending:
     ready: bool = False
     offered: bool = False
     detail: str = ""
+    held: bool = False
     named: frozenset[str] = frozenset()
     named_only: bool = False
 
@@ -68,6 +70,7 @@ class Running:
 
     request: RunRequest
     steering: Steering
+    early: EarlyStop
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class Record:
 
     `document` is the newest text, saved or not; `sourced` the lessons of its sourced files at the last run.
     `queued` and `learning` are the lessons of the runs below. `failed`: the last run of this process, if it failed.
+    `broken`: the newest saved text has errors. `restarts`: how many runs in a row ended early for a newer text.
     `truth`: the last look at what is above, see `Supervisor.truth`.
     `rest_until`: before that moment (monotonic seconds) no save begins a run. `open`: somebody looks at it.
     """
@@ -93,6 +97,8 @@ class Record:
     queued: frozenset[str] = frozenset()
     learning: frozenset[str] = frozenset()
     failed: Failure | None = None
+    broken: bool = False
+    restarts: int = 0
     truth: Truth | None = None
     rest_until: float = 0.0
     open: bool = True
@@ -109,7 +115,13 @@ class Record:
 
     @property
     def busy(self) -> bool:
-        return self.pending is not None or self.running is not None
+        """Whether something goes on, or will without anybody's doing."""
+        return self.running is not None or (self.pending is not None and not self.pending.held)
+
+    @property
+    def engaged(self) -> bool:
+        """Whether there is a run that could be called off."""
+        return self.running is not None or self.pending is not None
 
     def forget_lock_timer(self) -> None:
         if self.lock_timer is not None:

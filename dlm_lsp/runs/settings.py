@@ -17,6 +17,7 @@ class RunSettings:
     """`debounce_ms` is the quiet time after a save, `max_wait_ms` the longest a burst can put a run off.
 
     `min_interval_seconds` is the rest between the end of a run and the next one that a save asks for.
+    `stop_deadline_seconds`: a run that was asked to stop and has not by then counts as stuck.
     """
 
     on_save: OnSave = "train"
@@ -25,6 +26,7 @@ class RunSettings:
     debounce_ms: int = 400
     max_wait_ms: int = 5000
     min_interval_seconds: float = 0.0
+    stop_deadline_seconds: float = 300.0
     home: Path | None = None  # None: $DLM_HOME, or the format's default
     keep_warm_minutes: float = 30.0
     keep_versions: int = 10

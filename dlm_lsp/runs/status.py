@@ -8,22 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from dlm_lsp.document.model import Range, SectionKind
+from dlm_lsp.runs.states import RunState as RunState
 from dlm_lsp.training.protocol import PhaseName, RunKind
 
 Outcome = Literal["finished", "skipped", "cancelled", "failed"]
-
-
-class RunState(StrEnum):
-    """What a document's run is doing now."""
-
-    IDLE = "idle"
-    QUEUED = "queued"
-    WAITING = "waiting"  # for the store's lock
-    LOADING = "loading"
-    PREPARING = "preparing"
-    TRAINING = "training"
-    WRITING = "writing"
-    STOPPING = "stopping"
 
 
 class SectionState(StrEnum):
@@ -134,6 +122,7 @@ class RunView:
     seconds_left: float | None = None
     fresh: int = 0
     purpose: str = ""  # such as "rehearsing 3 sections", when not all that is new is trained
+    stop_seconds_left: float | None = None  # while it stops, until it counts as stuck; told now and then
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +175,7 @@ class DocumentStatus:
     device: str | None = None
     sections: tuple[SectionStatus, ...] = ()
     removed: int = 0  # lessons the adapter still knows though they left the document
+    config_changed: bool = False  # the text has settings that no cycle has trained with yet
     note: str = ""  # one sentence on what the last save will do later, such as "saved, not trained (auto-save)"
     disk: str = ""  # one sentence when the file changed or went without a save
     warm: bool = False
@@ -193,6 +183,12 @@ class DocumentStatus:
     @property
     def state(self) -> RunState:
         return self.run.state if self.run else RunState.IDLE
+
+    @property
+    def stage(self) -> RunState:
+        """The state in the table of transitions, which knows idleness after a failure apart."""
+        failed = self.last is not None and self.last.outcome == "failed"
+        return RunState.FAILED if self.run is None and failed else self.state
 
     @property
     def forgotten(self) -> tuple[SectionStatus, ...]:

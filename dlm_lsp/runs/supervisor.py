@@ -128,7 +128,8 @@ class Supervisor:
         self._records.look(record)
         settings = self._queue.settings
         if note := why_not(settings, document, reason, trusted=self.trusted):
-            self._records.note(record, note)
+            held = self._queue.hold(record) if not document.trainable else ""
+            self._records.note(record, f"{note}; {held}" if held else note)
             return
         self._queue.add(record, "cycle", document)
         record.debouncer.touch(settings.debounce_ms / 1000, settings.max_wait_ms / 1000)
@@ -138,6 +139,8 @@ class Supervisor:
         self._warmth.closed(path)
         if (record := self._records.get(path)) is not None:
             record.open = False
+            if record.pending is not None and record.pending.held:  # nobody is there to mend the text
+                self._queue.drop(record)
             self._records.tidy(record)
 
     def on_disk(self, path: Path, note: str) -> None:
@@ -180,7 +183,8 @@ class Supervisor:
     def cancel(self, path: Path | None = None) -> str:
         """Calls off the waiting run and stops the running one at its next step; of all documents without `path`."""
         if path is None:
-            return " ".join(self.cancel(record.path) for record in self._records if record.busy) or "nothing is running"
+            engaged = [record for record in self._records if record.engaged]
+            return " ".join(self._queue.cancel(record) for record in engaged) or "nothing is running"
         record = self._records.get(path)
         return self._queue.cancel(record) if record is not None else "nothing is running"
 

@@ -6,16 +6,24 @@ from dlm_lsp.runs.status import DocumentStatus, Forgotten, RunState, RunView, Se
 from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import Learned
 
+_TRAINS = {
+    RunState.TRAINING: "",
+    RunState.ABSORBING: "taking in what was saved",
+    RunState.SWAPPING: "taking the new hooks",
+}
+CONFIG_WAITS = "configuration changed, applies from the next cycle"
 _TOLD = 3  # of a section's forgotten exchanges, in one line
 
 _STATES = {
     RunState.QUEUED: "queued",
+    RunState.RESTARTING: "restarting",
     RunState.WAITING: "waiting for the store's lock",
     RunState.LOADING: "loading the model",
     RunState.PREPARING: "tokenising",
     RunState.TRAINING: "training",
     RunState.WRITING: "writing the new version",
     RunState.STOPPING: "stopping after this step",
+    RunState.STUCK: "does not stop",
 }
 
 
@@ -25,16 +33,21 @@ def progress_message(run: RunView) -> str:
 
 
 def _going_on(run: RunView) -> str:
-    if run.state is RunState.TRAINING and run.total is not None and run.loss is not None:
+    if run.state in _TRAINS and run.total is not None and run.loss is not None:
         left = f" · {_duration(run.seconds_left)} left" if run.seconds_left is not None and run.step > 1 else ""
-        news = f" · {run.detail}" if run.detail else ""
+        told = _TRAINS[run.state] or run.detail
+        news = f" · {told}" if told else ""
         return f"step {run.step}/{run.total} · loss {run.loss:.2f}{left}{news}"
-    text = _STATES.get(run.state, run.state.value)
+    if run.state is RunState.RESTARTING and run.detail.startswith("restart"):
+        return run.detail
+    text = _STATES.get(run.state) or _TRAINS.get(run.state) or run.state.value
+    if run.state is RunState.STOPPING and run.stop_seconds_left is not None:
+        text += f" ({countdown(run.stop_seconds_left)} left)"
     if run.state is RunState.LOADING and run.phase == "import":
         text = "importing torch and transformers"
-    elif run.phase == "download":
+    elif run.state is RunState.LOADING and run.phase == "download":
         text = "downloading the base model"
-    return f"{text}: {run.detail}" if run.detail and run.state is not RunState.TRAINING else text
+    return f"{text}: {run.detail}" if run.detail and run.state not in _TRAINS else text
 
 
 def headline(status: DocumentStatus) -> str:
@@ -49,7 +62,15 @@ def headline(status: DocumentStatus) -> str:
         return f"{count(waiting, 'section')} not learned{since}"
     if forgotten := len(status.forgotten):
         return f"learned ({version}); {count(forgotten, 'section')} forgotten"
-    return f"learned ({version})" if version else "nothing learned yet"
+    return " · ".join([f"learned ({version})", *idle_facts(status)]) if version else "nothing learned yet"
+
+
+def idle_facts(status: DocumentStatus) -> list[str]:
+    """What the text says and the current version does not follow: changed settings, and lessons that left it."""
+    facts = [CONFIG_WAITS] if status.config_changed else []
+    if status.removed:
+        facts.append(f"the adapter still knows {count(status.removed, 'removed lesson')} until a full retrain")
+    return facts
 
 
 def section_sentence(section: SectionStatus) -> str:
@@ -107,6 +128,12 @@ def _end(learned: Learned, version: int) -> str:
 def count(number: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def countdown(seconds: float) -> str:
+    """Minutes and seconds, such as `4:12`."""
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
 
 
 def _duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
+from dlm_lsp.runs.fingerprints import config_digest
 from dlm_lsp.runs.retelling import Retelling
 from dlm_lsp.runs.sections import section_statuses
 from dlm_lsp.runs.status import DocumentStatus, Failure, SectionStatus
@@ -110,9 +111,16 @@ def with_facts(
         version_at=store.at,
         version_steps=store.steps,
         version_loss=store.loss,
+        config_changed=_config_changed(document, store.ledger),
         removed=_removed(document, store.ledger, sourced, status.removed),
         sections=(told or Retelling()).statuses(document, facts, tell) if document else (),
     )
+
+
+def _config_changed(document: Document | None, ledger: Ledger) -> bool:
+    if document is None or document.frontmatter is None or not ledger.config:
+        return False
+    return config_digest(document.frontmatter) != ledger.config
 
 
 def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] | None, before: int) -> int:

@@ -38,6 +38,7 @@ from dlm_lsp.server.presenter import Presenter
 from dlm_lsp.server.progress import ProgressReporter
 from dlm_lsp.server.protocol import DlmLanguageServer, DlmProtocol
 from dlm_lsp.server.registration import register
+from dlm_lsp.server.reshaping import Reshaping
 from dlm_lsp.server.settings import ServerSettings
 from dlm_lsp.server.states import SECTION_STATES, States
 from dlm_lsp.server.stdio import Sink
@@ -95,6 +96,7 @@ class DlmServer(DlmLanguageServer):
             self.supervisor, self.documents, self.sync, self.asker, self.answers, self.ask, self.outbox.send
         )
         self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
+        self.reshaping = Reshaping(self.supervisor, self.documents, self.sync, self.interchange.change, self._features)
         self.history = History(self.supervisor)
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
@@ -268,7 +270,8 @@ def _register_views(server: DlmServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
-        return [*server.language.fixes(params), *server.beyond.fixes(params), *views.code_actions(params)]
+        found = [*server.language.fixes(params), *server.beyond.fixes(params), *views.code_actions(params)]
+        return [*found, *server.reshaping.actions(params)]
 
     lazy = types.WorkspaceSymbolOptions(resolve_provider=True)
 
@@ -341,7 +344,7 @@ def _register_language(server: DlmServer) -> None:
 def _register_commands(server: DlmServer) -> None:
     for command in Command:
         server.command(command.value)(_handler(server, command))
-    for name, answer in server.interchange.commands.items():
+    for name, answer in {**server.interchange.commands, **server.reshaping.commands}.items():
         server.command(name)(partial(answer))
     for method in REQUESTS:
         server.feature(method)(partial(server.interchange.request, method))

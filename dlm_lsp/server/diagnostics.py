@@ -28,6 +28,10 @@ CODES = {
     ),
     "store-locked": (Severity.WARNING, "Another process holds the store; the run begins when it is free."),
     "store-repaired": (Severity.INFORMATION, "What the last run found wrong in the store, and what it did about it."),
+    "run-stuck": (
+        Severity.WARNING,
+        "A run that was asked to stop came to no step boundary in time; nothing follows it by itself.",
+    ),
     "run-failed": (Severity.ERROR, "The last run failed; the version before it stays current."),
 }
 
@@ -132,6 +136,8 @@ def _of_runs(places: _Places, status: DocumentStatus) -> list[Problem]:
     if status.lock is not None and status.state is RunState.WAITING:
         message = f"The store is locked: {status.lock.detail}. Training begins by itself when it is free."
         found.append(_problem("store-locked", message, places.key("dlm_id")))
+    if status.run is not None and status.run.state is RunState.STUCK:
+        found.append(_problem("run-stuck", f"The run does not stop: {status.run.detail}", places.line(0)))
     last = status.last
     if last is not None and last.outcome == "failed":
         found.append(_problem("run-failed", last.message, places.key(last.key or "")))

@@ -10,7 +10,7 @@ from dlm_lsp.document import Document, Position, Range
 from dlm_lsp.document.keys import KeyInfo
 from dlm_lsp.document.model import KeyPath
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.telling import count, headline
+from dlm_lsp.runs.telling import CONFIG_WAITS, count, headline
 from dlm_lsp.server import wording
 from dlm_lsp.server.stories import Told, removed_rows, told_at
 from dlm_lsp.store import version_name
@@ -71,6 +71,8 @@ def document_markdown(told: Told) -> str:
         rows.append(" · ".join(facts))
     if status.pending:
         rows.append(f"To learn: {count(len(status.pending), 'section')}")
+    if status.config_changed:
+        rows.append(wording.sentence(CONFIG_WAITS))
     if status.removed:
         rows.append(f"Learned, but no longer in the document: {count(status.removed, 'lesson')}")
         rows.extend(removed_rows(told))

@@ -101,7 +101,7 @@ class Interchange:
         """`[uri, key]`: writes the base into the frontmatter."""
         document, key = self._open(arguments), _text(arguments)
         if document is not None and key is not None:
-            await self._change(document, f"Base model {key}", lambda text: set_value(text, ("base_model",), key))
+            await self.change(document, f"Base model {key}", lambda text: set_value(text, ("base_model",), key))
 
     async def add_source(self, *arguments: Any) -> None:
         """`[uri, path]`: lets the document learn from a file or folder; one that it names already is not added."""
@@ -109,7 +109,7 @@ class Interchange:
         if document is None or given is None:
             return
         path = _relative(given, document.path)
-        await self._change(document, f"Source {path}", lambda text: _added(text, path))
+        await self.change(document, f"Source {path}", lambda text: _added(text, path))
 
     # -- how
 
@@ -126,7 +126,7 @@ class Interchange:
         read = self._supervisor.document(document.path) if document.path is not None else None
         return read if read is not None and read.text == normalised(document.now.text) else parse(document.now.text)
 
-    async def _change(self, document: OpenDocument, label: str, edit: Callable[[str], Edit | None]) -> None:
+    async def change(self, document: OpenDocument, label: str, edit: Callable[[str], Edit | None]) -> None:
         """One step of the client's undo; the client refuses it if the text became another one meanwhile."""
         if not self.features.apply_edit:
             return self._tell("This editor does not let a server change a text: write it into the frontmatter.")

@@ -16,8 +16,11 @@ from dlm_lsp.server.commands import Command
 from dlm_lsp.server.convert import Positions
 from dlm_lsp.store import version_name
 
+_RETRAIN_NEW = "Full retrain with the new adapter"
 _TRAIN_AGAIN = (Command.TRAIN_NOW, "Train again")
 MAX_SECTIONS = 500
+REVERT_SHAPE = "dlm.revertShape"
+REVERT_TITLE = "Revert the change"
 _TOP = types.Range(types.Position(0, 0), types.Position(0, 0))
 
 
@@ -68,7 +71,25 @@ def section_lenses(context: LensContext) -> list[types.CodeLens]:
     return found
 
 
-PROVIDERS: tuple[Callable[[LensContext], list[types.CodeLens]], ...] = (document_lenses, section_lenses)
+def shape_lenses(context: LensContext) -> list[types.CodeLens]:
+    """Above the key that the adapter can't go on with: what can be done about it."""
+    last = context.status.last
+    if last is None or not is_reshaped(context.status):
+        return []
+    place = context.truth.document.key_place(tuple((last.key or "").split(".")))
+    start = context.positions.position(place.key.start) if place else _TOP.start
+    where = types.Range(start, start)
+    revert = types.Command(title=REVERT_TITLE, command=REVERT_SHAPE, arguments=[{"uri": context.uri}])
+    retrain = _command(Command.FULL_RETRAIN, _RETRAIN_NEW, context.uri)
+    return [types.CodeLens(range=where, command=command) for command in (retrain, revert)]
+
+
+def is_reshaped(status: DocumentStatus) -> bool:
+    """Whether the last save changed what fixes the adapter's tensors, and nothing has come of it yet."""
+    return status.run is None and status.last is not None and status.last.code == "shape-changed"
+
+
+PROVIDERS: tuple[Callable[[LensContext], list[types.CodeLens]], ...] = (document_lenses, shape_lenses, section_lenses)
 
 
 def actions(
@@ -82,7 +103,7 @@ def actions(
     failed = [each for each in diagnostics if each.code == "run-failed"]
     if failed and wanted(types.CodeActionKind.QuickFix, only):
         reshaped = status.last is not None and status.last.code == "shape-changed"
-        again = (Command.FULL_RETRAIN, "Full retrain with the new adapter") if reshaped else _TRAIN_AGAIN
+        again = (Command.FULL_RETRAIN, _RETRAIN_NEW) if reshaped else _TRAIN_AGAIN
         found.append(_action(*again, uri, quick_fix_of=failed))
     if status.state is RunState.IDLE and wanted(types.CodeActionKind.Source, only):
         found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))

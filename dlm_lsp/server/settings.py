@@ -118,6 +118,15 @@ SETTINGS = (
         maximum=86_400,
     ),
     Setting(
+        "stopDeadlineSeconds",
+        _RUN.stop_deadline_seconds,
+        "How long a run that was asked to stop may take to its next step boundary, in seconds. Then it counts as "
+        "stuck: that is told once, nothing that was to follow it begins, and the server can still be ended.",
+        "stop_deadline_seconds",
+        minimum=1,
+        maximum=86_400,
+    ),
+    Setting(
         "onShapeChange",
         _RUN.on_shape_change,
         "What a save does that changes what fixes the adapter's weights (base model, rank, kind, target modules).",

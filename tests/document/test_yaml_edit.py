@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dlm_lsp.document import parse
 from dlm_lsp.document.text import normalised
-from dlm_lsp.document.yaml_edit import YamlEditError, append_item, apply_edit, set_value, value_at
+from dlm_lsp.document.yaml_edit import YamlEditError, append_item, apply_edit, remove_key, set_value, value_at
 from dlm_lsp.document.yaml_text import read_yaml
 
 HEAD = "---\ndlm_id: 01HZ4X7TGZM3J1A2B3C4D5E6F7  # mine\nbase_model: smollm2-135m   # small\n"
@@ -210,3 +210,57 @@ def _without(value: object, path: tuple[str, ...]) -> object:
     rest = _without(value.get(path[0]), path[1:])
     kept = {key: item for key, item in sorted(value.items()) if key != path[0]}
     return {**kept, path[0]: rest} if rest else kept or None
+
+
+# Where `training.lora_r` is taken out of: what is there before, and what stays.
+REMOVALS = {
+    "a block": ("training:\n  lora_r: 8  # rank\n  seed: 1\n", "training:\n  seed: 1\n"),
+    "the last of a block": ("training:\n  seed: 1\n  lora_r: 8\nexport: {}\n", "training:\n  seed: 1\nexport: {}\n"),
+    "the only one of a block": ("training:  # mine\n  lora_r: 8\nexport: {}\n", "export: {}\n"),
+    "the only one, at the end": ("export: {}\ntraining:\n  lora_r: 8\n", "export: {}\n"),
+    "four blanks, comments around": (
+        "training:\n    seed: 1\n    # rank\n    lora_r: 8\n    # after\n    num_epochs: 2\n",
+        "training:\n    seed: 1\n    # rank\n    # after\n    num_epochs: 2\n",
+    ),
+    "the first of a flow": ("training: {lora_r: 8, seed: 1}  # x\n", "training: {seed: 1}  # x\n"),
+    "the last of a flow": ("training: {seed: 1, lora_r: 8}\n", "training: {seed: 1}\n"),
+    "the middle of a flow": ("training: {seed: 1, lora_r: 8, num_epochs: 2}\n", "training: {seed: 1, num_epochs: 2}\n"),
+    "the only one of a flow": ("training: {lora_r: 8}\nexport: {}\n", "export: {}\n"),
+    "a flow on many lines": ("training: {\n  seed: 1,\n  lora_r: 8,\n}\n", "training: {\n  seed: 1,\n}\n"),
+    "before a nested one": (
+        "training:\n  lora_r: 8\n  sources:\n    - path: a\n",
+        "training:\n  sources:\n    - path: a\n",
+    ),
+    "after a text that keeps its blank lines": (
+        "system_prompt: |+\n  Be kind.\n\n\ntraining:\n  lora_r: 8\nexport: {}\n",
+        "system_prompt: |+\n  Be kind.\n\n\nexport: {}\n",
+    ),
+    "a quoted key": ('training:\n  "lora_r": 8\n  seed: 1\n', "training:\n  seed: 1\n"),
+}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("layout", REMOVALS)
+def test_a_key_is_removed_in_every_layout(layout: str, end: str) -> None:
+    before, after = (f"{HEAD}{lines}{BODY}".replace("\n", end) for lines in REMOVALS[layout])
+    edit = remove_key(before, ("training", "lora_r"))
+    assert edit is not None
+    assert apply_edit(before, edit) == after
+
+
+def test_a_list_is_removed_with_all_of_its_lines() -> None:
+    text = f"{HEAD}training:\n  target_modules:\n    - q_proj\n    - v_proj  # two\n  seed: 1\n{BODY}"
+    edit = remove_key(text, ("training", "target_modules"))
+    assert edit is not None
+    assert apply_edit(text, edit) == f"{HEAD}training:\n  seed: 1\n{BODY}"
+
+
+def test_what_is_not_written_is_not_removed() -> None:
+    assert remove_key(HEAD + BODY, ("training", "lora_r")) is None
+    assert remove_key(f"{HEAD}training:\n  seed: 1\n{BODY}", ("training", "lora_r")) is None
+
+
+def test_what_others_share_is_not_removed() -> None:
+    text = f"{HEAD}export: &all {{lora_r: 8, x: 1}}\ntraining: *all\n{BODY}"
+    with pytest.raises(YamlEditError):
+        remove_key(text, ("training", "lora_r"))

@@ -103,7 +103,14 @@ async def test_another_shape_ends_the_run_early_and_is_told_on_its_key_with_a_fu
     found: Any = await desk.editor.text_document_code_action_async(
         types.CodeActionParams(document, problem.range, context)
     )
-    assert "Full retrain with the new adapter" in [action["title"] for action in found]
+    titles = [action["title"] for action in found]
+    assert {"Full retrain with the new adapter", "Revert the change"} <= set(titles)
+    (edit,) = found[titles.index("Revert the change")]["edit"]["changes"][desk.uri]
+    assert edit["newText"] == "", "`lora_r` was not written before"
+    desk.save(head() + "".join(TOWN))
+    status = await desk.idle()
+    assert "run-failed" not in desk.editor.codes(desk.uri)
+    assert status["state"] == "idle"
 
 
 @pytest.mark.parametrize("desk", ["thread"], indirect=True)
@@ -151,3 +158,38 @@ async def test_a_base_whose_files_were_replaced_is_told_on_its_key_and_learned_a
     editor.save(path, text)
     assert (await editor.idle(uri))["last"]["outcome"] == "skipped", "it is the base of the version now"
     assert await editor.end() == 0
+
+
+@pytest.mark.parametrize("desk", ["thread"], indirect=True)
+async def test_a_restart_waits_for_a_valid_document(desk: Desk) -> None:
+    desk.save(head(FASTER) + "".join(TOWN))
+    desk.save(head("training:\n  lora_r: [\n") + "".join(TOWN))
+    status = await desk.idle()
+    assert (status["state"], status["run"]["detail"]) == ("restarting", "restart waits for a valid document")
+    assert (status["version"], desk.runs()) == (1, [1]), "nothing is trained from an older text"
+    desk.save(head(FASTER) + "".join(TOWN) + exchange(*FERRY))
+    status = await desk.idle()
+    assert (status["version"], status["pending"], status["state"]) == (2, 0, "idle")
+
+
+@pytest.mark.parametrize("desk", ["thread"], indirect=True)
+async def test_a_cancel_wins_over_a_restart(desk: Desk) -> None:
+    desk.save(head(FASTER) + "".join(TOWN))
+    await desk.editor.until(lambda: "restarting with learning_rate 0.003" in desk.details())
+    await desk.editor.command("dlm.cancel", {"uri": desk.uri})
+    status = await desk.idle()
+    assert status["last"]["outcome"] in ("cancelled", "finished"), "finished, if the commit had begun"
+    assert len(desk.runs()) <= 2
+    assert status["state"] == "idle"
+
+
+@pytest.mark.parametrize("desk", ["thread"], indirect=True)
+async def test_idle_the_status_says_what_the_adapter_does_not_follow(desk: Desk) -> None:
+    await desk.idle()
+    desk.save(head(FASTER) + "".join(TOWN[1:]))
+    status = await desk.idle()
+    assert status["message"] == (
+        "learned (v0001) · configuration changed, applies from the next cycle"
+        " · the adapter still knows 1 removed lesson until a full retrain"
+    )
+    assert (status["config_changed"], status["removed"], desk.runs()) == (True, 1, [1])

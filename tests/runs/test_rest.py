@@ -65,7 +65,7 @@ async def test_r05_a_save_during_a_run_rests_after_it(desk: Desk, tmp_path: Path
         desk.clock.advance(5)
         gate.allow(10)
         await desk.until(events.Finished)
-        assert desk.status.state is RunState.QUEUED
+        assert desk.status.state is RunState.RESTARTING
         desk.clock.advance(59)
         assert len(desk.learner.plans) == 1
         desk.clock.advance(1)

@@ -29,6 +29,7 @@ def test_every_setting_takes_effect() -> None:
         "maxSteps": 7,
         "debounceMs": 0,
         "minIntervalSeconds": 60,
+        "stopDeadlineSeconds": 90,
         "home": "/somewhere",
         "keepWarmMinutes": 1,
         "warmOnOpen": False,
@@ -55,6 +56,7 @@ def test_every_setting_takes_effect() -> None:
         keep_versions=3,
         forgetting_margin=1.0,
         learner="process",
+        stop_deadline_seconds=90,
         on_shape_change="retrain",
         retrain_on_config=True,
     )
