@@ -11,12 +11,14 @@ from dlm_lsp.runs.events import (
     Failed,
     Finished,
     GoingOn,
+    HooksSaid,
     Phase,
     Queued,
     Skipped,
     Started,
     Step,
     Stopping,
+    Swapped,
     Waiting,
 )
 from dlm_lsp.runs.status import DocumentStatus, LastRun, LockView, Outcome, RunState, RunView
@@ -41,6 +43,8 @@ _PHASE_SPANS: dict[PhaseName, tuple[int, int]] = {
     "train": (12, 96),
     "write": (96, 99),
 }
+
+HOOKS_SWAPPED = "hooks swapped"
 
 
 def after(status: DocumentStatus, event: Event) -> DocumentStatus:
@@ -71,6 +75,10 @@ def after(status: DocumentStatus, event: Event) -> DocumentStatus:
             return replace(status, run=replace(run, state=RunState.TRAINING, detail="")) if run else status
         case Absorbed():
             return replace(status, run=replace(run, detail=_absorbed(event))) if run else status
+        case Swapped():
+            return replace(status, run=replace(run, hooks=HOOKS_SWAPPED)) if run else status
+        case HooksSaid():
+            return replace(status, run=replace(run, hooks=event.detail)) if run else status
         case Finished():
             return _ended(
                 status,

@@ -17,6 +17,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
+from dlm_lsp.runs.hooking import Hooking
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.reload import Change, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
@@ -45,6 +46,9 @@ class RunQueue:
         self.records = Records(clock, settings.home, self._quiet)
         self.warmth = Warmth(learners, settings, self.worker, clock, self._warmed)
         self.asking = Asking(self.warmth.learner, self.worker.submit, self._asked)
+        self.reader = Worker("dlm-files")
+        self.hooking = Hooking(self.records, clock, self.reader)
+        self.hooking.enabled = settings.hooks
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: deque[Record] = deque()
@@ -60,6 +64,7 @@ class RunQueue:
 
     def configure(self, settings: RunSettings) -> None:
         self.settings = self.warmth.settings = settings
+        self.hooking.allow(settings.hooks)
 
     async def shutdown(self, deadline: float) -> bool:
         """Cancels what waits, stops what runs at its next step, ends the worker; whether it was done in time."""
@@ -69,10 +74,12 @@ class RunQueue:
         for record in self.records:
             self.cancel(record)
         self.worker.stop()
+        self.reader.stop()
         done = await asyncio.to_thread(self.worker.join, deadline)
         if self.warmth.abandon() and not done:
             done = await asyncio.to_thread(self.worker.join, _AFTER_ABANDONING)
         await asyncio.sleep(0)  # the worker's last events
+        self.hooking.close()
         return done
 
     def add(
@@ -221,7 +228,9 @@ class RunQueue:
         )
         self._active = record
         record.running = Running(request, Steering(request.document))
-        control = RunControl(request, record.running.steering, self._post, self._clock, self.asking.during_run)
+        steering = record.running.steering
+        called = self.hooking.of_run(record, steering)
+        control = RunControl(request, steering, self._post, self._clock, self.asking.during_run, called)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
     def _post(self, event: events.Event) -> None:
@@ -249,6 +258,7 @@ class RunQueue:
             self._absorbed(record, running, event)
         else:
             self.records.change(record, event)
+            self.hooking.on(record, event)
 
     def _missed(self, record: Record, running: Running, event: events.Event) -> Failure | None:
         """What a failed run was to learn."""
@@ -344,6 +354,8 @@ class RunQueue:
                 if not future.done():
                     future.set_result(None)
             record.idle.clear()
+            if not record.open:
+                self.hooking.forget(record.path)
             self.records.tidy(record)
 
     def _warmed(self, path: Path, info: SessionInfo | None) -> None:

@@ -134,6 +134,7 @@ class RunView:
     seconds_left: float | None = None
     fresh: int = 0
     purpose: str = ""  # such as "rehearsing 3 sections", when not all that is new is trained
+    hooks: str = ""  # such as "hooks swapped", or which one is slow
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,14 @@ SETTINGS = (
         },
     ),
     Setting(
+        "hooks",
+        _RUN.hooks,
+        "Whether the Python code in a document's hooks file (`notes.hooks.py` beside `notes.dlm`) is run while it is "
+        "trained. It runs with all rights of the server, and in a trusted workspace only. Takes effect with the next "
+        "run.",
+        "hooks",
+    ),
+    Setting(
         "logLevel",
         "info",
         "How much the server writes to its log (standard error). Document text is never logged.",
