@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
+from dlm_lsp.cli.around import around
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.repl import Session, converse, talk
 from dlm_lsp.cli.watching import Signature, on_interrupt, saves, signature, until
@@ -66,10 +68,12 @@ async def _train(
     supervisor.subscribe(printer)
     supervisor.subscribe(keep)
     supervisor.start(loop)
+    beside = ExitStack()
     try:
         since = signature(path)
         supervisor.looked_at(path)
         printer.problems(supervisor.document(path))
+        beside.enter_context(around(supervisor, path, printer, watch=watch))
         message = supervisor.full_retrain(path) if full else supervisor.train_now(path)
         if not supervisor.busy:
             printer.say(message)
@@ -89,6 +93,7 @@ async def _train(
     finally:
         if left.is_set() and supervisor.busy:
             printer.say(f"stopping after this step; Ctrl-C{' again' if interrupted.is_set() else ''} leaves at once")
+        beside.close()
         await supervisor.shutdown(STOP_DEADLINE)
     if interrupted.is_set():
         return EXIT_INTERRUPTED
