@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.runs.clock import SystemClock
+from dlm_lsp.runs.events import TERMINAL, Queued
 from dlm_lsp.runs.hooks import hooks_path
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.watching import FileWatch, Watching
@@ -32,7 +33,9 @@ def around(supervisor: Supervisor, path: Path, printer: Printer, *, watch: bool)
         return
     watching.install = files.install
     watching.look(path)
-    forget = supervisor.subscribe(lambda event, status: watching.look(path) if event is not None else None)
+    forget = supervisor.subscribe(
+        lambda event, status: watching.look(path) if isinstance(event, (Queued, *TERMINAL)) else None
+    )
     try:
         yield
     finally:
