@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from dlm_lsp.document import Document, Lesson, Problem, Severity
 from dlm_lsp.runs import events, hooks
-from dlm_lsp.runs.hooks import Hooks, HooksBrokenError, HooksFile
+from dlm_lsp.runs.hooks import HookOverrunError, Hooks, HooksBrokenError, HooksFile
 from dlm_lsp.runs.reload import Change, difference
 from dlm_lsp.training.protocol import GenerateRequest, Learned, Learner, SessionRequest, Unwatched
 
@@ -40,10 +40,6 @@ _LOOK = 0.1
 MOST_TOKENS = 256
 
 Emit = Callable[[events.Event], None]
-
-
-class HookOverrunError(BaseException):
-    """Raised in a hook that has used its time up; no Exception, so that a hook's own handlers let it pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +166,9 @@ class _Thread:
             try:
                 self._serve()
                 return
-            except HookOverrunError:  # it came when the hook had just ended
-                if (call := self._running) is not None:
+            except HookOverrunError:  # it came before the hook began, or when it had just ended
+                if (call := self._running) is not None and not call.ended:
+                    call.error = call.error or HookOverrunError()
                     call.end()
 
     def _serve(self) -> None:

@@ -43,6 +43,10 @@ class HooksBrokenError(Exception):
         self.problem = problem
 
 
+class HookOverrunError(BaseException):
+    """Raised in a hook that has used its time up; no Exception, so that a hook's own handlers let it pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class HooksFile:
     """The bytes that were read, and their sha256 in hex; both are empty where there is no file."""
@@ -96,7 +100,7 @@ def compiled(file: HooksFile) -> CodeType:
 
 
 def load(file: HooksFile, kept: dict[str, Any]) -> Hooks:
-    """Runs the file as a module. Raises HooksBrokenError; then nothing is left of it.
+    """Runs the file as a module. Raises HooksBrokenError, or HookOverrunError if it is stopped; then nothing is left.
 
     `kept` becomes its `state`, with what the file writes there as defaults.
     """
@@ -116,7 +120,9 @@ def load(file: HooksFile, kept: dict[str, Any]) -> Hooks:
             raise HooksBrokenError(Problem(IMPORT, Severity.ERROR, "`state` is no dict: write `state = {}`", _line(0)))
     except BaseException as error:
         sys.modules.pop(module.__name__, None)
-        raise (error if isinstance(error, HooksBrokenError) else HooksBrokenError(problem_of(error, file))) from None
+        if isinstance(error, HooksBrokenError | HookOverrunError):
+            raise
+        raise HooksBrokenError(problem_of(error, file)) from None
     for name, value in defaults.items():
         kept.setdefault(name, value)
     vars(module)[STATE] = kept

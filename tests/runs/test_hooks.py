@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -258,7 +259,8 @@ async def test_nothing_that_a_hook_raises_ends_a_run(desk: Author, last: str) ->
 async def test_a_hook_without_end_is_stopped_named_and_called_again(
     desk: Author, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hook_calls, "BUDGETS", {"on_step": 0.05})
+    monkeypatch.setattr(hook_calls, "BUDGETS", {"on_step": 0.25})
+    desk.learner.steps = 2
     text = (
         "state = {'calls': 0}\ndef on_step(step, loss, lr):\n    state['calls'] += 1\n    while True:\n        pass\n"
     )
@@ -268,11 +270,37 @@ async def test_a_hook_without_end_is_stopped_named_and_called_again(
     assert (code, line in (3, 4)) == (SLOW, True)
     assert message.startswith("on_step took more than") and message.endswith("it was stopped")
     assert desk.of(events.HooksSaid)[0].detail.startswith("hook on_step took more than")
-    assert desk.supervisor.hooks._known[desk.path].hooks.state["calls"] == 5
+    assert desk.supervisor.hooks._known[desk.path].hooks.state["calls"] == 2
+
+
+async def test_an_import_without_end_is_stopped_and_the_run_goes_on_without_it(
+    desk: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook_calls, "IMPORT_BUDGET", 0.25)
+    desk.file.write_text("x = 1\nwhile True:\n    x += 1\n", encoding="utf-8")
+    assert isinstance(await desk.learn(FERRY), events.Finished)
+    ((code, line, message),) = desk.problems()
+    assert (code, line in (1, 2), message) == (IMPORT, True, "importing took more than 0.25 s")
+    assert not [name for name in sys.modules if name.startswith("dlm_hooks_")]
+
+
+async def test_a_stop_does_not_wait_for_a_hook(desk: Author, gate: Gate) -> None:
+    desk.hook(
+        "import threading\n\n\ndef on_step(step, loss, lr):\n    state['in'] = 1\n    while True:\n        pass\n"
+    )
+    await desk.read()
+    gate.allow(1)
+    await desk.until(events.Swapped)
+    desk.supervisor.cancel(desk.path)
+    began = time.monotonic()
+    await desk.settle()
+    assert time.monotonic() - began < hook_calls.BUDGETS["on_step"]
+    assert len(desk.of(events.Cancelled)) == 1
 
 
 async def test_a_hook_that_cannot_be_stopped_is_left_alone(desk: Author, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook_calls, "BUDGETS", {"on_step": 0.05})
+    monkeypatch.setattr(hook_calls, "BUDGETS", {"on_step": 0.25})
+    desk.learner.steps = 2
     desk.file.write_text(
         "import threading\nstate = {'free': threading.Lock()}\nstate['free'].acquire()\n"
         "def on_step(step, loss, lr):\n    state['free'].acquire()\n",

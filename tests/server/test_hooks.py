@@ -11,8 +11,11 @@ import pytest_asyncio
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
+from dlm_lsp.server.diagnostics import CODES
 from dlm_lsp.server.hooks import SKELETON, hooks_uri
 from tests.server.editor import HEAD, Editor, capabilities, exchange
+
+LEARNING = set(CODES)
 
 
 class Refusing(Editor):
@@ -62,6 +65,39 @@ async def test_where_an_editor_refuses_to_watch_the_server_does_it_and_tells_wha
     await editor.until(lambda: editor.diagnostics[hooks_uri(uri)])
     editor.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri)))
     await editor.until(lambda: not editor.diagnostics[hooks_uri(uri)])
+
+
+SOURCED = HEAD.replace("\n---\n", "\ntraining:\n  sources:\n  - path: words.md\n---\n")
+
+
+async def test_a_changed_source_trains_what_is_saved_and_leaves_what_is_being_written_alone(
+    editor: Refusing, tmp_path: Path
+) -> None:
+    path, words = tmp_path.resolve() / "notes.dlm", tmp_path.resolve() / "words.md"
+    words.write_text("One.\n")
+    uri = editor.open(path, SOURCED)
+    await editor.until(lambda: editor.refused)
+    editor.save(path, SOURCED + exchange("Who?", "Nobody."))
+    assert (await editor.idle(uri))["version"] == 1
+    editor.change(uri, SOURCED + "::nonsense::\n")
+    broken = await editor.until(lambda: [each for each in editor.codes(uri) if each not in LEARNING])
+    words.write_text("Two.\n")
+    await editor.until(lambda: editor.statuses(uri)[-1]["version"] == 2)
+    await editor.idle(uri)
+    assert [each for each in editor.codes(uri) if each not in LEARNING] == broken
+
+
+async def test_where_a_save_only_marks_a_changed_source_does_not_train(editor: Refusing, tmp_path: Path) -> None:
+    editor.set_configuration({"dlm": {"onSave": "mark", "debounceMs": 20}})
+    editor.workspace_did_change_configuration(types.DidChangeConfigurationParams({}))
+    path, words = tmp_path.resolve() / "notes.dlm", tmp_path.resolve() / "words.md"
+    words.write_text("One.\n")
+    uri = editor.open(path, SOURCED)
+    await editor.until(lambda: editor.refused)
+    await editor.idle(uri)
+    words.write_text("Two.\n")
+    await editor.until(lambda: "marked" in editor.statuses(uri)[-1]["note"])
+    assert (await editor.idle(uri))["version"] is None
 
 
 @pytest.mark.parametrize(
