@@ -73,6 +73,7 @@ class _Call:
         self.error: BaseException | None = None
         self.until = 0.0  # monotonic seconds: then nobody waits any more
         self.ended = False
+        self.guard = threading.Lock()  # of `ended`: a call that has ended is not stopped any more
 
     def run(self) -> None:
         try:
@@ -81,7 +82,8 @@ class _Call:
             self.error = error
 
     def end(self) -> None:
-        self.ended = True
+        with self.guard:
+            self.ended = True
         self.inbox.put(None)
 
     @property
@@ -134,10 +136,9 @@ class _Thread:
         self._jobs.put(call)
         if self._wait(call, stopped):
             return call
-        assert self._thread.ident is not None
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self._thread.ident), ctypes.py_object(HookOverrunError)
-        )
+        with call.guard:
+            if not call.ended:
+                _interrupt(self._thread)
         call.until = time.monotonic() + _END
         return call if self._wait(call, lambda: False) else None
 
@@ -175,6 +176,12 @@ class _Thread:
         while (call := self._jobs.get()) is not None:
             call.run()
             call.end()
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Raises HookOverrunError in another thread, as soon as it runs Python code again."""
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(HookOverrunError))
 
 
 class RunHooks(Protocol):
