@@ -72,6 +72,9 @@ def train(
     repl: Annotated[
         bool, typer.Option("--repl", help="Ask the adapter at a prompt while saves train it; watches, too.")
     ] = False,
+    hooks: Annotated[
+        bool, typer.Option("--hooks", help="Run the code in the hooks file beside the document, if there is one.")
+    ] = False,
     learner: LearnerOption = "thread",
     home: HomeOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
@@ -88,6 +91,7 @@ def train(
         train_on_auto_save=True,
         warm_on_open=False,
         learner=learner,
+        hooks=hooks,
     )
     raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch or repl, full=full, repl=repl)))
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from dlm_lsp.document import Document, Severity
+from dlm_lsp.document import Document, Problem, Severity
 from dlm_lsp.runs.events import (
     Absorbed,
     Cancelled,
     Event,
     Failed,
     Finished,
+    HooksSaid,
     Phase,
     Skipped,
     Started,
     Step,
     Stopping,
     Stuck,
+    Swapped,
     Waiting,
 )
 from dlm_lsp.runs.plain import escaped
@@ -72,11 +75,14 @@ class Printer:
 
     def problems(self, document: Document | None) -> None:
         """Every problem of the document as `file:line:column: severity: message [code]`, 1-based."""
-        for problem in document.problems if document else ():
+        self.listed(self._path.name, document.problems if document else ())
+
+    def listed(self, name: str, problems: Iterable[Problem]) -> None:
+        """The same of any file of this name."""
+        for problem in problems:
             start = problem.range.start
             self.say(
-                f"{self._path.name}:{start.line + 1}:{start.column + 1}: {problem.severity}: "
-                f"{problem.message} [{problem.code}]",
+                f"{name}:{start.line + 1}:{start.column + 1}: {problem.severity}: {problem.message} [{problem.code}]",
                 _STYLES[problem.severity],
             )
 
@@ -90,6 +96,10 @@ class Printer:
                 self._progress(event, status)
             case Absorbed() if event.added or event.removed:
                 self.say(f"absorbed {count(max(event.added, event.removed), 'section')}", "dim")
+            case Swapped():
+                self.say("hooks swapped", "dim")
+            case HooksSaid() if event.detail:
+                self.say(event.detail, "yellow")
             case Stopping() if event.detail and event.seconds_left is None:
                 self.say(f"stopping after this step, {event.detail}", "dim")
             case Stuck():

@@ -6,11 +6,13 @@ With `--repl` the author asks the adapter meanwhile.
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
 from dlm_lsp._teardown import Stage, Teardown
+from dlm_lsp.cli.around import around
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.repl import Session, converse, talk
@@ -62,6 +64,9 @@ async def _train(
         supervisor.start(asyncio.get_running_loop())
         since = signature(path)
         supervisor.looked_at(path)
+        beside = ExitStack()
+        beside.enter_context(around(supervisor, path, printer, watch=watch))
+        teardown.add(Stage.CLOSE, "what is watched", beside.close)
         printer.problems(supervisor.document(path))
         message = supervisor.full_retrain(path) if full else supervisor.train_now(path)
         if not supervisor.busy:

@@ -89,6 +89,27 @@ class Absorbed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Swapped(Event):
+    """The run calls the functions of a newer hooks file from here on; `hooks` is its fingerprint (16 hex digits)."""
+
+    hooks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HooksSaid(Event):
+    """What is to be known of the run's hooks, such as which one is slow; empty when that is over."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HooksTold(Event):
+    """All that is wrong with the hooks file, with places in it."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping(Event):
     """A stop was asked for; the run ends at the next step boundary."""
 
@@ -110,14 +131,7 @@ class Absorbing(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swapping(Event):
-    """Other hooks wait for the next step boundary of the run that goes on."""
-
-    hooks: str  # the name of their file
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swapped(Event):
-    """The run has other hooks from here on."""
+    """A newer hooks file is being loaded at a step boundary; `hooks` is its fingerprint (16 hex digits)."""
 
     hooks: str
 

@@ -12,6 +12,8 @@ from dlm_lsp.runs.events import (
     Failed,
     Finished,
     GoingOn,
+    HooksSaid,
+    HooksTold,
     Phase,
     Queued,
     Skipped,
@@ -47,6 +49,8 @@ _PHASE_SPANS: dict[PhaseName, tuple[int, int]] = {
     "write": (96, 99),
 }
 
+HOOKS_SWAPPED = "hooks swapped"
+
 
 def after(status: DocumentStatus, event: Event) -> DocumentStatus:
     """The record after `event`. Sections and version are refreshed by the owner of the record, not here."""
@@ -71,8 +75,10 @@ def _after(status: DocumentStatus, event: Event) -> DocumentStatus:
             if base.state not in STOPS:
                 base = replace(base, state=RunState.LOADING, detail="")
             return replace(status, lock=None, run=replace(base, started_at=event.at, fresh=event.fresh))
-        case Phase() | Step() | Stopping() | Stuck() | GoingOn() | Absorbing() | Absorbed() | Swapping() | Swapped():
+        case Phase() | Step() | Stopping() | Stuck() | GoingOn() | Absorbing() | Absorbed():
             return replace(status, run=_going_on(run, event)) if run else status
+        case Swapping() | Swapped() | HooksSaid() | HooksTold():
+            return replace(status, run=_with_hooks(run, event)) if run else status
         case Finished():
             return _ended(
                 status,
@@ -111,14 +117,22 @@ def _going_on(run: RunView, event: Event) -> RunView:
             return replace(run, state=RunState.STUCK, detail=event.detail, stop_seconds_left=None)
         case Absorbing():
             return replace(run, state=RunState.ABSORBING if run.state in TRAINS else run.state)
-        case Swapping():
-            return replace(run, state=RunState.SWAPPING if run.state in TRAINS else run.state)
         case Absorbed():
             return replace(run, state=_trains(run), detail=_absorbed(event) if run.state not in STOPS else run.detail)
-        case Swapped():
-            return replace(run, state=_trains(run), detail="hooks swapped" if run.state in TRAINS else run.detail)
         case _:
             return replace(run, state=_taken_up(run), detail="", stop_seconds_left=None)
+
+
+def _with_hooks(run: RunView, event: Swapping | Swapped | HooksSaid | HooksTold) -> RunView:
+    match event:
+        case Swapping():
+            return replace(run, state=RunState.SWAPPING if run.state in TRAINS else run.state)
+        case Swapped():
+            return replace(run, state=_trains(run), hooks=HOOKS_SWAPPED)
+        case HooksSaid():
+            return replace(run, hooks=event.detail)
+        case HooksTold():  # after what was wrong with them, the run goes on with those it had
+            return replace(run, state=_trains(run) if run.state is RunState.SWAPPING else run.state)
 
 
 def _trains(run: RunView) -> RunState:

@@ -17,6 +17,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
+from dlm_lsp.runs.hooking import Hooking
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.reload import Change, Difference, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
@@ -51,6 +52,9 @@ class RunQueue:
         self.records = Records(clock, settings.home, self._quiet)
         self.warmth = Warmth(learners, settings, self.worker, clock, self._warmed)
         self.asking = Asking(self.warmth.learner, self.worker.submit, self._asked)
+        self.reader = Worker("dlm-files")
+        self.hooking = Hooking(self.records, clock, self.reader)
+        self.hooking.enabled = settings.hooks
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: deque[Record] = deque()
@@ -66,6 +70,7 @@ class RunQueue:
 
     def configure(self, settings: RunSettings) -> None:
         self.settings = self.warmth.settings = settings
+        self.hooking.allow(settings.hooks)
 
     async def shutdown(self, deadline: float) -> bool:
         """Cancels what waits, stops what runs at its next step, ends the worker; whether it was done in time."""
@@ -81,6 +86,7 @@ class RunQueue:
         for record in self.records:
             self.cancel(record)
         self.worker.stop()
+        self.reader.stop()
 
     async def settled(self, deadline: float) -> None:
         """Waits until what ran was rolled back or committed and gave its lock back, `deadline` seconds at most."""
@@ -90,6 +96,7 @@ class RunQueue:
     async def released(self) -> bool:
         """Ends the learner's process, if there is one, and a run that did not stop with it; whether all is settled."""
         await self.settled(_AFTER_ABANDONING if self.warmth.abandon() else 0.0)
+        self.hooking.close()
         return self.worker.join(0.0)
 
     def add(
@@ -288,8 +295,10 @@ class RunQueue:
         )
         self._active = record
         record.restarts = record.restarts + 1 if pending.detail else 0
-        record.running = Running(request, Steering(request.document), self._early_stop(record, pending.run))
-        control = RunControl(request, record.running.steering, self._post, self._clock, self.asking.during_run)
+        steering = Steering(request.document)
+        record.running = Running(request, steering, self._early_stop(record, pending.run))
+        called = self.hooking.of_run(record, steering)
+        control = RunControl(request, steering, self._post, self._clock, self.asking.during_run, called)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
     def _early_stop(self, record: Record, run: int) -> EarlyStop:
@@ -351,6 +360,7 @@ class RunQueue:
             if isinstance(event, events.Phase) and event.name == "write":
                 running.early.settle()
             self.records.change(record, event)
+            self.hooking.on(record, event)
 
     def _missed(self, record: Record, running: Running, event: events.Event) -> Failure | None:
         """What a failed run was to learn."""
@@ -450,6 +460,8 @@ class RunQueue:
                 if not future.done():
                     future.set_result(None)
             record.idle.clear()
+            if not record.open:
+                self.hooking.forget(record.path)
             self.records.tidy(record)
 
     def _warmed(self, path: Path, info: SessionInfo | None) -> None:

@@ -18,6 +18,7 @@ from dlm_lsp.runs.delta import Delta, compare, known_to, resolved_revision
 from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.fingerprints import shape_of
 from dlm_lsp.runs.guard import guarded
+from dlm_lsp.runs.hook_calls import NoHooks, RunHooks
 from dlm_lsp.runs.settings import OnShapeChange
 from dlm_lsp.runs.snapshot import Snapshot, take
 from dlm_lsp.runs.steering import Steering
@@ -79,6 +80,7 @@ class RunControl:
         emit: Emit,
         clock: Clock,
         question: Callable[[str], Question | None] = lambda key: None,
+        hooks: RunHooks | None = None,
     ) -> None:
         """`question` gives the next question for a step boundary of a run that trains the session of that key."""
         self._request = request
@@ -86,6 +88,7 @@ class RunControl:
         self._emit = emit
         self._clock = clock
         self._question = question
+        self.hooks: RunHooks = hooks or NoHooks()
         self.texts: Texts | None = None  # while it trains
         self.trace: Trace | None = None
 
@@ -142,7 +145,8 @@ class RunControl:
         self.tell(events.SourcesRead, problems=snapshot.source_problems, lessons=snapshot.sourced_lessons)
 
     def tell(self, event: type[events.Event], /, **fields: Any) -> None:
-        self._emit(event(document=self._request.path, run=self._request.run, at=self._clock.now(), **fields))
+        told = event(document=self._request.path, run=self._request.run, at=self._clock.now(), **fields)
+        self.hooks.on(told, self._emit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +336,9 @@ def _learn_and_commit(
         ),
     )
     instance.committed(plan.session.key, str(version.path))
+    control.hooks.committed(
+        instance, replace(plan.session, version_dir=str(version.path)), learned, texts.snapshot.lessons
+    )
     with suppress(StoreError):  # a picture; the version is committed
         request.store.keep_curve(held, control.trace.curve(ended_at=clock.now(), version=version.number))
     return learned, version

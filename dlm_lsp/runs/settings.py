@@ -35,3 +35,4 @@ class RunSettings:
     learner: LearnerMode = "thread"
     on_shape_change: OnShapeChange = "ask"
     retrain_on_config: bool = False
+    hooks: bool = False  # whether the code in hooks files is run

@@ -137,9 +137,14 @@ def look(directive: SourceDirective, policy: str, path: Path) -> tuple[Problem, 
 
 def _begin(path: Path, policy: str) -> tuple[_Intake, Path]:
     """What holds for all directives of the document at `path`, and where relative ones begin."""
-    own = path.resolve()
-    home = own.parent.parent if own.parent.name == ".dlm" else own.parent
+    own, home = path.resolve(), home_of(path)
     return _Intake(own, home if policy == "strict" else None), home
+
+
+def home_of(path: Path) -> Path:
+    """Where relative directives of the document at `path` begin."""
+    folder = path.resolve().parent
+    return folder.parent if folder.name == ".dlm" else folder
 
 
 class _Intake:

@@ -123,6 +123,7 @@ class RunView:
     fresh: int = 0
     purpose: str = ""  # such as "rehearsing 3 sections", when not all that is new is trained
     stop_seconds_left: float | None = None  # while it stops, until it counts as stuck; told now and then
+    hooks: str = ""  # such as "hooks swapped", or which one is slow
 
 
 @dataclass(frozen=True, slots=True)

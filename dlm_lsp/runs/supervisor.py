@@ -16,7 +16,7 @@ from dlm_lsp.runs.queue import RunQueue
 from dlm_lsp.runs.reasons import NOT_TRUSTED, SaveReason, why_not
 from dlm_lsp.runs.records import Listener, Record
 from dlm_lsp.runs.reverting import revert
-from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.settings import OnSave, RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import count
 from dlm_lsp.runs.truth import Truth
@@ -33,6 +33,7 @@ class Supervisor:
         self._records = self._queue.records
         self._warmth = self._queue.warmth
         self._memory = Memory()
+        self.hooks = self._queue.hooking
 
     # -- life
 
@@ -66,10 +67,16 @@ class Supervisor:
     def trust(self, trusted: bool) -> None:
         """The editor's user trusts the workspace, or not any more; what goes on is stopped then."""
         self._records.trusted = trusted
+        self.hooks.allow(self._queue.settings.hooks)
         if not trusted:
             self._warmth.make_way()
             self.cancel()
             self._queue.asking.refuse_all(untrusted())
+
+    @property
+    def on_save(self) -> OnSave:
+        """What a save does, by the settings."""
+        return self._queue.settings.on_save
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """`listener` is called after every change of a status; the event is None when no run caused it."""
@@ -103,6 +110,7 @@ class Supervisor:
         if self.trusted and settings.warm_on_open and settings.on_save == "train" and record.document:
             store, learned = self._records.store(record), record.view.version is not None
             self._warmth.consider(path, record.document, store, learned=learned)
+        self.hooks.changed(path)
         return record.status
 
     def looked_at(self, path: Path) -> DocumentStatus:
@@ -141,6 +149,8 @@ class Supervisor:
             record.open = False
             if record.pending is not None and record.pending.held:  # nobody is there to mend the text
                 self._queue.drop(record)
+            if not record.busy:
+                self.hooks.forget(path)
             self._records.tidy(record)
 
     def on_disk(self, path: Path, note: str) -> None:

@@ -29,7 +29,7 @@ _STATES = {
 
 def progress_message(run: RunView) -> str:
     """Such as `step 34/100 · loss 0.81 · 12 s left`, or the phase by name; before it, what is trained if not all."""
-    return f"{run.purpose} · {_going_on(run)}" if run.purpose else _going_on(run)
+    return " · ".join(each for each in (run.purpose, _going_on(run), run.hooks) if each)
 
 
 def _going_on(run: RunView) -> str:

@@ -29,6 +29,7 @@ from dlm_lsp.server.convert import encoding_of
 from dlm_lsp.server.curves import HISTORY, History
 from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
+from dlm_lsp.server.hooks import HooksView
 from dlm_lsp.server.interchange import REQUESTS, Interchange
 from dlm_lsp.server.language import Language
 from dlm_lsp.server.lifecycle import EXIT_OK, EXIT_WITHOUT_SHUTDOWN, HARD_DEADLINE, STOP_DEADLINE
@@ -86,6 +87,9 @@ class DlmServer(DlmLanguageServer):
         )
         self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
         self.sync.asked = self.beyond.asked
+        self.hooks = HooksView(
+            self.supervisor, self.documents, self.sync, self.outbox, self.ask, self.spawn, self._features, clock
+        )
         self.states = States(self.supervisor, self.documents, self.sync)
         answers = Answers(self.supervisor)
         self.answers = AnswersView(self.supervisor, answers, self.documents, self.sync)
@@ -103,6 +107,7 @@ class DlmServer(DlmLanguageServer):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sink: Sink | None = None
         self.teardown.add(Stage.STOP, "what is looked at beside the document", self.beyond.stop)
+        self.teardown.add(Stage.STOP, "what is watched", self.hooks.stop)
         self.supervisor.ends_with(self.teardown, STOP_DEADLINE)
         self.teardown.add(Stage.CLOSE, "progress", self.reporter.close)
 
@@ -152,6 +157,7 @@ class DlmServer(DlmLanguageServer):
         self.supervisor.configure(settings.run)
         self.states.settings = settings
         self.presenter.configured(settings)
+        self.hooks.again()
 
     async def _refresh(self, method: str) -> None:
         try:
@@ -195,6 +201,7 @@ def _register_life(server: DlmServer) -> None:
     def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
         server.sync.disk.told(params.changes)
         server.beyond.files_changed(params.changes)
+        server.hooks.told(params.changes)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     def did_change_workspace_folders(params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -206,6 +213,7 @@ def _register_life(server: DlmServer) -> None:
             server.supervisor.trust(trusted)
             server.beyond.look()
             server.sync.hand_over_all()
+            server.hooks.again()
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(params: None) -> None:
@@ -228,7 +236,9 @@ def _register_texts(server: DlmServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def did_open(params: types.DidOpenTextDocumentParams) -> None:
         item = params.text_document
-        sync.opened(documents.open(item.uri, item.text, item.version))
+        document = documents.open(item.uri, item.text, item.version)
+        sync.opened(document)
+        server.hooks.looked(document)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
@@ -246,6 +256,7 @@ def _register_texts(server: DlmServer) -> None:
             document, reason = saved
             sync.saved(document, params.text, reason)
             server.beyond.saved(document)
+            server.hooks.looked(document)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
@@ -253,6 +264,7 @@ def _register_texts(server: DlmServer) -> None:
             sync.closed(document)
             server.presenter.closed(document)
             server.beyond.closed(document)
+            server.hooks.closed(document)
 
 
 def _register_views(server: DlmServer) -> None:
@@ -270,8 +282,8 @@ def _register_views(server: DlmServer) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))
     def code_actions(params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
-        found = [*server.language.fixes(params), *server.beyond.fixes(params), *views.code_actions(params)]
-        return [*found, *server.reshaping.actions(params)]
+        found = [*server.language.fixes(params), *server.beyond.fixes(params), *server.hooks.actions(params)]
+        return [*found, *views.code_actions(params), *server.reshaping.actions(params)]
 
     lazy = types.WorkspaceSymbolOptions(resolve_provider=True)
 
@@ -326,7 +338,7 @@ def _register_language(server: DlmServer) -> None:
         (types.TEXT_DOCUMENT_DOCUMENT_SYMBOL, None, answer.symbols),
         (types.TEXT_DOCUMENT_FOLDING_RANGE, None, answer.folds),
         (types.TEXT_DOCUMENT_SELECTION_RANGE, None, answer.selections),
-        (types.TEXT_DOCUMENT_DOCUMENT_LINK, types.DocumentLinkOptions(), answer.links),
+        (types.TEXT_DOCUMENT_DOCUMENT_LINK, types.DocumentLinkOptions(), _links(server)),
         (types.TEXT_DOCUMENT_DEFINITION, None, answer.definition),
         (types.TEXT_DOCUMENT_REFERENCES, None, answer.references),
         (types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT, None, answer.highlights),
@@ -339,6 +351,14 @@ def _register_language(server: DlmServer) -> None:
     )
     for method, options, handler in answers:
         server.feature(method, options)(partial(handler))  # pygls marks what it registers; a method takes no marks
+
+
+def _links(server: DlmServer) -> Callable[[types.DocumentLinkParams], list[types.DocumentLink] | None]:
+    def links(params: types.DocumentLinkParams) -> list[types.DocumentLink] | None:
+        found, hooks = server.language.links(params), server.hooks.links(params)
+        return [*(found or ()), *hooks] if hooks else found
+
+    return links
 
 
 def _register_commands(server: DlmServer) -> None:

@@ -17,6 +17,8 @@ class ClientFeatures:
     configuration: bool = False
     register_configuration: bool = False
     register_watched_files: bool = False
+    relative_watchers: bool = False
+    create_files: bool = False
     lens_refresh: bool = False
     hint_refresh: bool = False
     hint_tooltips: bool = False
@@ -55,6 +57,13 @@ def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:
         register_watched_files=bool(
             get_capability(capabilities, "workspace.did_change_watched_files.dynamic_registration")
         ),
+        relative_watchers=bool(
+            get_capability(capabilities, "workspace.did_change_watched_files.dynamic_registration")
+            and get_capability(capabilities, "workspace.did_change_watched_files.relative_pattern_support")
+        ),
+        create_files=bool(get_capability(capabilities, "workspace.workspace_edit.document_changes"))
+        and types.ResourceOperationKind.Create
+        in (get_capability(capabilities, "workspace.workspace_edit.resource_operations") or ()),
         lens_refresh=bool(get_capability(capabilities, "workspace.code_lens.refresh_support")),
         hint_refresh=bool(get_capability(capabilities, "workspace.inlay_hint.refresh_support")),
         hint_tooltips="tooltip"

@@ -15,7 +15,7 @@ from dlm_lsp.runs.settings import RunSettings
 log = logging.getLogger(__name__)
 
 SECTION = "dlm"
-Scope = Literal["resource", "machine-overridable", "window"]
+Scope = Literal["resource", "machine", "machine-overridable", "window"]
 Value = str | int | float | bool | None
 
 
@@ -193,6 +193,15 @@ SETTINGS = (
             "process": "In a process of its own: if it runs out of memory, crashes or hangs, the server goes on and "
             "the next save starts a new one, and an idle one gives all of its memory back.",
         },
+    ),
+    Setting(
+        "hooks",
+        _RUN.hooks,
+        "Whether the Python code in a document's hooks file (`notes.hooks.py` beside `notes.dlm`) is run while it is "
+        "trained. It runs with all rights of the server, in a trusted workspace only; no workspace may switch on its "
+        "own code, so this is a setting of the user. Takes effect with the next run; switched off, at once.",
+        "hooks",
+        scope="machine",
     ),
     Setting(
         "logLevel",

@@ -43,6 +43,22 @@ def put(path: Path, content: str) -> None:
         server.shutdown()
 
 
+def test_watching_learns_what_changes_in_its_sources_and_takes_new_hooks(home: Path, notes: Path) -> None:
+    hooks, source = notes.with_name("notes.hooks.py"), notes.with_name("ferry.md")
+    notes.write_text(text(settings="training:\n  sources:\n  - path: ferry.md\n"))
+    source.write_text("The ferry leaves at seven.\n")
+    hooks.write_text("def on_finish(version, message):\n    1 / 0\n")
+    with Command(home, "train", str(notes), "--watch", "--hooks", "--watch-max-steps", "60") as command:
+        command.until("notes.hooks.py:2:5: error: on_finish: ZeroDivisionError: division by zero [hooks-error]")
+        command.until("v0001")
+        command.until("watching notes.dlm")
+        hooks.write_text("def on_finish(version:\n")
+        command.until("notes.hooks.py:1:1: error: SyntaxError")
+        source.write_text("The ferry leaves at eight.\n")
+        command.until("a source has changed")
+        command.until("v0002")
+
+
 def test_watching_learns_every_way_of_saving_and_skips_what_is_not_new(home: Path, notes: Path) -> None:
     notes.write_text(text(FERRY))
     with Command(home, "train", str(notes), "--watch", "--watch-max-steps", "60") as command:

@@ -19,6 +19,8 @@ NEEDED = {
     "$/progress": "window.workDoneProgress",
     "window/workDoneProgress/create": "window.workDoneProgress",
     "workspace/applyEdit": "workspace.applyEdit",
+    # Only what was registered with patterns below a folder is ever registered anew.
+    "client/unregisterCapability": "workspace.didChangeWatchedFiles.relativePatternSupport",
     "workspace/configuration": "workspace.configuration",
     "workspace/codeLens/refresh": "workspace.codeLens.refreshSupport",
     "workspace/inlayHint/refresh": "workspace.inlayHint.refreshSupport",
@@ -81,6 +83,8 @@ def undeclared(message: Message, capabilities: Message) -> str | None:
     method, params = message["method"], message.get("params")
     if method == "client/registerCapability":
         needed = [REGISTRATIONS.get(each["method"], "nothing allows this") for each in params["registrations"]]
+        if "baseUri" in json.dumps(params):
+            needed.append("workspace.didChangeWatchedFiles.relativePatternSupport")
     elif method in ALWAYS or (method == "$/progress" and "kind" not in params["value"]):
         needed = []  # partial results have a token only from the client itself
     else:

@@ -50,8 +50,9 @@ WRITE = told(events.Phase, name="write")
 STEP = told(events.Step, step=1, total=4, loss=0.5, learning_rate=0.1, tokens=1)
 ABSORBING = told(events.Absorbing)
 ABSORBED = told(events.Absorbed, text=parse(""), added=2, removed=0)
-SWAPPING = told(events.Swapping, hooks="notes.hooks.py")
-SWAPPED = told(events.Swapped, hooks="notes.hooks.py")
+SWAPPING = told(events.Swapping, hooks="0123456789abcdef")
+SWAPPED = told(events.Swapped, hooks="0123456789abcdef")
+HOOKS_TOLD = told(events.HooksTold, problems=())
 STOPPING = told(events.Stopping)
 TICK = told(events.Stopping, seconds_left=252.0)
 STUCK = told(events.Stuck, detail="it came to no step boundary.")
@@ -110,7 +111,6 @@ def test_the_table_names_every_state_and_each_is_entered_and_left() -> None:
     ("story", "state", "detail"),
     [
         ((*RUNNING, ABSORBING, ABSORBED), RunState.TRAINING, "absorbed 2 sections"),
-        ((*RUNNING, SWAPPING, SWAPPED), RunState.TRAINING, "hooks swapped"),
         ((*RUNNING, ABSORBING, GOING_ON), RunState.TRAINING, ""),
         ((*RUNNING, STOPPING, GOING_ON), RunState.TRAINING, ""),
         ((QUEUED, STARTED, STOPPING, GOING_ON), RunState.LOADING, ""),
@@ -126,6 +126,15 @@ def test_what_comes_out_of_what(story: tuple[events.Event, ...], state: RunState
     status = walk(story)
     assert status.run is not None
     assert (status.run.state, status.run.detail) == (state, detail)
+
+
+@pytest.mark.parametrize(("end", "hooks"), [(SWAPPED, "hooks swapped"), (HOOKS_TOLD, "")])
+def test_a_swap_ends_in_training_whether_it_was_done_or_the_file_was_broken(end: events.Event, hooks: str) -> None:
+    status = walk((*RUNNING, SWAPPING))
+    assert status.run is not None and status.run.state is RunState.SWAPPING
+    status = walk((*RUNNING, SWAPPING, end))
+    assert status.run is not None
+    assert (status.run.state, status.run.hooks) == (RunState.TRAINING, hooks)
 
 
 @pytest.mark.parametrize("story", [(*RUNNING, WAITING), (STARTED, WRITE), (*RUNNING, WRITE, TRAIN)])

@@ -38,6 +38,7 @@ def test_every_setting_takes_effect() -> None:
         "learner": "process",
         "onShapeChange": "retrain",
         "retrainOnConfig": True,
+        "hooks": True,
         "logLevel": "debug",
         "inlayHints": "off",
         "codeLens": "sections",
@@ -59,6 +60,7 @@ def test_every_setting_takes_effect() -> None:
         stop_deadline_seconds=90,
         on_shape_change="retrain",
         retrain_on_config=True,
+        hooks=True,
     )
     assert (read.log_level, read.inlay_hints, read.code_lens, read.warnings) == ("debug", "off", "sections", ())
 
