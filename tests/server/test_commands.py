@@ -45,6 +45,7 @@ async def test_what_the_server_offers(tmp_path: Path) -> None:
         "trainSections",
         "cancel",
         "revert",
+        "revertShape",
         "unlock",
         "showStatus",
         "showAnswers",
