@@ -12,8 +12,8 @@ import pytest
 from dlm_lsp.runs import states
 
 # The same examples every time, so that a failure is the doing of the change at hand; `make explore` looks for new ones.
-hypothesis.settings.register_profile("same", derandomize=True)
-hypothesis.settings.register_profile("explore", derandomize=False, print_blob=True, max_examples=1000)
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # A run that goes from one state to another which cannot follow it is an error here, and in every server of a test.
