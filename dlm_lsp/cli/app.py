@@ -124,6 +124,19 @@ def serve_document(
 
 
 @app.command()
+def attach(
+    document: DocumentArgument,
+    raw: Annotated[bool, typer.Option("--json", help="Print each event as it comes: one JSON object a line.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Watch what the running servers of the document do, live; it only looks."""
+    from dlm_lsp.cli.attach import attach as run
+
+    _log(False)
+    raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
+
+
+@app.command()
 def prompt(
     document: DocumentArgument,
     question: Annotated[

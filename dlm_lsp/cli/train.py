@@ -15,6 +15,7 @@ from rich.console import Console
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.repl import Session, converse, talk
 from dlm_lsp.cli.watching import Signature, on_interrupt, saves, signature, until
+from dlm_lsp.runs.broadcast import broadcasting
 from dlm_lsp.runs.events import Cancelled, Event, Failed
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
@@ -65,6 +66,7 @@ async def _train(
     on_interrupt(loop, interrupt, ctrl_c)
     supervisor.subscribe(printer)
     supervisor.subscribe(keep)
+    broadcast = broadcasting(supervisor)
     supervisor.start(loop)
     try:
         since = signature(path)
@@ -90,6 +92,7 @@ async def _train(
         if left.is_set() and supervisor.busy:
             printer.say(f"stopping after this step; Ctrl-C{' again' if interrupted.is_set() else ''} leaves at once")
         await supervisor.shutdown(STOP_DEADLINE)
+        broadcast.close()
     if interrupted.is_set():
         return EXIT_INTERRUPTED
     if last and isinstance(last[0], Cancelled):

@@ -13,8 +13,10 @@ from pygls.protocol import default_converter
 
 from dlm_lsp import __version__
 from dlm_lsp.runs.answers import Answers
+from dlm_lsp.runs.broadcast import Broadcast
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.stream import Streams
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.answers import ANSWERS, AnswersView
@@ -95,6 +97,8 @@ class DlmServer(DlmLanguageServer):
         )
         self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
         self.history = History(self.supervisor)
+        streams = Streams(self.supervisor, self.history.curves, clock)
+        self.broadcast = Broadcast(self.supervisor, streams, lambda path: bool(self.documents.at(path)))
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -141,6 +145,7 @@ class DlmServer(DlmLanguageServer):
         if self._stop_by is None:
             self._stop_by = now + STOP_DEADLINE
         self.beyond.stop()
+        self.broadcast.close()
         stopped = await self.supervisor.shutdown(max(self._stop_by - now, 0.0))
         self.reporter.close()
         return stopped
@@ -262,6 +267,7 @@ def _register_texts(server: DlmServer) -> None:
             sync.closed(document)
             server.presenter.closed(document)
             server.beyond.closed(document)
+            server.broadcast.closed(document.path)
 
 
 def _register_views(server: DlmServer) -> None:
