@@ -18,8 +18,7 @@ from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.records import MAX_DOCUMENT_BYTES
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.telling import count
-from dlm_lsp.store import dlm_home, live, read_regular
-from dlm_lsp.store.paths import Layout
+from dlm_lsp.store import Store, dlm_home, live, read_regular
 
 # Without a terminal, a line for every tenth of the steps is enough to see it going on.
 _PLAIN_LINES = 10
@@ -49,7 +48,7 @@ async def attach(path: Path, home: Path | None, *, raw: bool) -> int:
     shown = Shown(console)
 
     async def show() -> None:
-        async with aclosing(follow(Layout.of(dlm_home(home), frontmatter.dlm_id), nobody)) as heard:
+        async with aclosing(follow(Store(dlm_home(home), frontmatter.dlm_id), nobody)) as heard:
             async for each in heard:
                 if not raw:
                     shown.hear(each)

@@ -14,6 +14,7 @@ from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.train import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, STOP_DEADLINE, learn_saves
 from dlm_lsp.cli.watching import Signature, on_interrupt, saves, signature
 from dlm_lsp.document import Document
+from dlm_lsp.runs.broadcast import broadcasting
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.serving import token as tokens
@@ -23,9 +24,11 @@ from dlm_lsp.training.choice import LEARNERS
 
 
 async def serve(
-    path: Path, settings: RunSettings, *, host: str, port: int, watch: bool, token_file: Path | None
+    path: Path, settings: RunSettings, *, host: str, port: int, watch: bool, page: bool, token_file: Path | None
 ) -> int:
     """Serves until interrupted; an exit code. `watch` learns every save; without it a save is only read.
+
+    With `page` there is a page that shows the training, here or in an editor's server.
 
     The first interrupt ends answers and, after the step in flight, a run. A second one leaves at once.
     """
@@ -40,17 +43,22 @@ async def serve(
     with Printer(Console(), path) as printer, listening:
         supervisor = Supervisor(learner=LEARNERS, settings=settings)
         supervisor.subscribe(printer)
+        broadcast = broadcasting(supervisor)
         supervisor.start(asyncio.get_running_loop())
         try:
             since = signature(path)
             supervisor.looked_at(path)
-            service = Service(supervisor, path, settings.home, listening, token)
+            streams = broadcast.streams if page else None
+            service = Service(supervisor, path, settings.home, listening, token, page=streams, training=watch)
             printer.problems(supervisor.document(path))
+            if page:
+                printer.say(f"the page: {service.root}/#token={token}")
             for line in _banner(service, path, token if given is None else None, token_file, supervisor.document(path)):
                 printer.say(line)
             await _serve(service, supervisor, path, since, printer, watch=watch)
         finally:
             await supervisor.shutdown(STOP_DEADLINE)
+            broadcast.close()
     return EXIT_OK
 
 

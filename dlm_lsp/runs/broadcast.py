@@ -19,9 +19,8 @@ from dlm_lsp.runs.curves import Curves
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.stream import Streams
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.store import live
+from dlm_lsp.store import Store, StoreError, live
 from dlm_lsp.store.live import Door
-from dlm_lsp.store.paths import Layout
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Broadcast:
         self, supervisor: Supervisor, streams: Streams, held: Callable[[Path], bool] = lambda path: True
     ) -> None:
         self._supervisor = supervisor
-        self._streams = streams
+        self.streams = streams
         self._held = held
         self._halls: dict[Path, _Hall] = {}
         self._opening: dict[Path, asyncio.Task[None]] = {}
@@ -56,11 +55,11 @@ class Broadcast:
             if isinstance(event, events.TERMINAL):
                 asyncio.get_running_loop().call_soon(self.left, status.document)  # the end is told to all first
             return
-        if hall is not None and hall.layout.root != status.store:
+        if hall is not None and hall.root != status.store:
             self.left(status.document)
             hall = None
         if hall is None and status.document not in self._opening and (status.version is not None or event is not None):
-            self._open(status.document, Layout(status.store))
+            self._open(status.document)
 
     def closed(self, path: Path | None) -> None:
         """Nobody looks at the document any more; a run for it is told to its end."""
@@ -81,27 +80,30 @@ class Broadcast:
         for path in {*self._halls, *self._opening}:
             self.left(path)
 
-    def _open(self, path: Path, layout: Layout) -> None:
+    def _open(self, path: Path) -> None:
+        store = self._supervisor.store(path)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a supervisor that was asked to look, and nothing more
             return
-        task = self._opening[path] = loop.create_task(self._opened(path, layout))
+        if store is None:
+            return
+        task = self._opening[path] = loop.create_task(self._opened(path, store))
         task.add_done_callback(lambda done: self._opening.pop(path, None) if self._opening.get(path) is done else None)
 
-    async def _opened(self, path: Path, layout: Layout) -> None:
-        opening = asyncio.ensure_future(asyncio.to_thread(live.open_door, layout))
+    async def _opened(self, path: Path, store: Store) -> None:
+        opening = asyncio.ensure_future(asyncio.to_thread(store.open_door))
         try:
             door = await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_forgotten)
             raise
-        except OSError as error:
+        except StoreError as error:
             log.info("nobody can attach to %s: %s", path.name, error)
-            self._halls[path] = _Hall(self._streams, path, layout, None)  # once is enough
+            self._halls[path] = _Hall(self.streams, path, store.root, None)  # once is enough
             return
         if door is not None:
-            self._halls[path] = hall = _Hall(self._streams, path, layout, door)
+            self._halls[path] = hall = _Hall(self.streams, path, store.root, door)
             await hall.begin()
 
 
@@ -120,8 +122,8 @@ def _forgotten(opening: asyncio.Future[Door | None]) -> None:
 class _Hall:
     """One document's socket and its listeners."""
 
-    def __init__(self, streams: Streams, path: Path, layout: Layout, door: Door | None) -> None:
-        self.layout = layout
+    def __init__(self, streams: Streams, path: Path, root: Path, door: Door | None) -> None:
+        self.root = root
         self._streams = streams
         self._path = path
         self._door = door

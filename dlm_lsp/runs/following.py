@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dlm_lsp.store import live, plain_json
-from dlm_lsp.store.paths import Layout
+from dlm_lsp.store import Store, StoreError, plain_json
 
 # How often new servers are looked for, in seconds.
 LOOK = 0.25
@@ -28,11 +27,11 @@ class Heard:
     told: dict[str, Any] | None = None
 
 
-async def follow(layout: Layout, nobody: Callable[[], None] = lambda: None) -> AsyncGenerator[Heard]:
+async def follow(store: Store, nobody: Callable[[], None] = lambda: None) -> AsyncGenerator[Heard]:
     """What all servers of the document tell, without end. `nobody` is called when a look finds none, once each time."""
     lines: asyncio.Queue[Heard] = asyncio.Queue(_PENDING)
     listening: dict[str, asyncio.Task[None]] = {}
-    looking = asyncio.ensure_future(_look(layout, listening, lines, nobody))
+    looking = asyncio.ensure_future(_look(store, listening, lines, nobody))
     try:
         while True:
             yield await lines.get()
@@ -44,12 +43,15 @@ async def follow(layout: Layout, nobody: Callable[[], None] = lambda: None) -> A
 
 
 async def _look(
-    layout: Layout, listening: dict[str, asyncio.Task[None]], lines: asyncio.Queue[Heard], nobody: Callable[[], None]
+    store: Store, listening: dict[str, asyncio.Task[None]], lines: asyncio.Queue[Heard], nobody: Callable[[], None]
 ) -> None:
     dead: set[tuple[str, Path]] = set()
     told = False
     while True:
-        found = await asyncio.to_thread(live.doors, layout)
+        try:
+            found = await asyncio.to_thread(store.doors)
+        except StoreError:
+            found = {}
         dead &= set(found.items())
         for name, path in found.items():
             if name not in listening and (name, path) not in dead:
