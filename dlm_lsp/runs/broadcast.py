@@ -48,7 +48,10 @@ class Broadcast:
 
     def on(self, event: events.Event | None, status: DocumentStatus) -> None:
         """Opens what can be opened by now, beside the loop."""
-        if self._closed or isinstance(event, events.Step) or not self._supervisor.trusted or status.store is None:
+        if self._closed or isinstance(event, events.Step) or status.store is None:
+            return
+        if not self._supervisor.trusted:
+            self.left(status.document)
             return
         hall = self._halls.get(status.document)
         if not self._held(status.document):

@@ -138,6 +138,16 @@ async def test_without_trust_there_is_no_socket(begin: Begin, tmp_path: Path) ->
     assert sockets(tmp_path) == taught
 
 
+async def test_a_socket_goes_with_the_trust(begin: Begin, tmp_path: Path) -> None:
+    editor = await begin()
+    await learned(editor, tmp_path)
+    async with listening(sockets(tmp_path)[0]) as listener:
+        assert (await listener.next())["type"] == "state"
+        editor.protocol.notify("dlm/workspaceTrust", {"trusted": False})
+        await listener.ended()
+    assert sockets(tmp_path) == []
+
+
 async def test_each_window_has_its_own_and_takes_it_away(begin: Begin, tmp_path: Path) -> None:
     one = await begin()
     uri = await learned(one, tmp_path)
