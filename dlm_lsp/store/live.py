@@ -82,7 +82,7 @@ def _named(layout: Layout) -> list[tuple[str, Path]]:
         elif name.endswith(_ELSEWHERE):
             with suppress(OSError):
                 at = disk.read(layout.live / name) or b""
-                if at and len(at) <= _LONGEST and b"\0" not in at:
+                if at.startswith(b"/") and len(at) <= _LONGEST and b"\0" not in at:
                     found.append((name, Path(os.fsdecode(at))))
     return found
 

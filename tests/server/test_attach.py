@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -114,6 +115,23 @@ async def test_two_listeners_hear_the_same_and_the_run_is_made_once(begin: Begin
             assert (await late.next())["status"]["version"] == 2
     await editor.idle(uri)
     assert [outcome for _, outcome in editor.runs(uri)] == ["finished", "finished"]
+
+
+async def test_only_the_owner_may_connect_and_nothing_that_is_sent_does_anything(begin: Begin, tmp_path: Path) -> None:
+    editor = await begin()
+    uri = await learned(editor, tmp_path)
+    (path,) = sockets(tmp_path)
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    before = editor.statuses(uri)
+    async with listening(path) as listener:
+        listener.writer.write(b'{"command": "revert", "version": 1}\n' * 10_000)
+        assert (await listener.next())["type"] == "state"
+        listener.writer.write_eof()
+        await listener.ended()
+    await editor.idle(uri)
+    assert editor.statuses(uri) == before
 
 
 async def test_what_is_typed_is_told_when_it_is_calm(begin: Begin, tmp_path: Path) -> None:
