@@ -124,7 +124,7 @@ class Feed:
         source = self._sources.get(name)
         if told.get("type") == "state":
             self._sources[name] = Source(told)
-            self._choose(anew=name in ("", self._current))
+            self._choose(anew=name == self._current)
             return
         if source is None or told.get("type") != "event":
             return

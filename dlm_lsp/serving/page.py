@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -24,6 +24,7 @@ BEAT = 15.0  # seconds between two signs of life
 RETRY = 1000  # milliseconds after which a browser comes back
 MOST_PAGES = 16
 
+_ASSETS = Path(__file__).with_name("assets")
 _FILES = {
     "/": ("index.html", "text/html"),
     "/page/port.js": ("port.js", "text/javascript"),
@@ -67,7 +68,7 @@ class Page:
 
     async def _file(self, request: Request) -> Response:
         name, kind = _FILES[request.url.path]
-        data = await asyncio.to_thread(resources.files("dlm_lsp.serving").joinpath("assets", name).read_bytes)
+        data = await asyncio.to_thread((_ASSETS / name).read_bytes)
         return Response(data, media_type=kind, headers=_HEADERS)
 
     async def _said(self, request: Request) -> Response:

@@ -93,6 +93,7 @@ test("a run is shown while it goes on, without anything that the policy forbids"
   await versions().getByText("v2", { exact: true }).waitFor();
   await page.locator('[data-state="learned"]').nth(1).waitFor();
   assert.deepEqual(await versions().allTextContents(), ["v2", "v1"]);
+  assert.equal(await page.getByRole("button", { name: "Ask…" }).count(), 0, "nothing that cannot be done here");
   assert.deepEqual(complaints, []);
 });
 
