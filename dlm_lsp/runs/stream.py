@@ -32,6 +32,8 @@ from dlm_lsp.store import path_text
 CALM = 0.25
 # How long a channel that nobody listens to is kept for who comes back, in seconds.
 PATIENCE = 60.0
+# Sections of a document that are told of, the first ones; whoever wants more asks the server for them.
+MOST_SECTIONS = 300
 _MOST_NAME = 60  # characters
 
 
@@ -143,21 +145,16 @@ class _SectionTexts:
         self._names: dict[int, tuple[Section, str]] = {}
 
     def of(self, status: DocumentStatus, document: Document | None) -> str:
-        before, kept = self._known, {}
-        for section in status.sections:
-            kept[id(section)] = before.get(id(section)) or (section, _json(plain(section)))
+        before, kept, texts = self._known, {}, []
+        for section in status.sections[:MOST_SECTIONS]:
+            kept[id(section)] = known = before.get(id(section)) or (section, _json(plain(section)))
+            texts.append(known[1])
         self._known = kept
-        frame = _json(status_facts(status))
-        texts = (
-            ",".join([text for _, text in kept.values()])
-            if len(kept) == len(status.sections)
-            else ",".join(_json(plain(section)) for section in status.sections)
-        )
-        names = _json(self._named(document))
-        return f'"status":{frame[:-1]},"sections":[{texts}]}},"names":{names}'
+        frame = _json({**status_facts(status), "section_count": len(status.sections)})
+        return f'"status":{frame[:-1]},"sections":[{",".join(texts)}]}},"names":{_json(self._named(document))}'
 
     def _named(self, document: Document | None) -> list[str]:
-        sections = document.sections if document is not None else ()
+        sections = document.sections[:MOST_SECTIONS] if document is not None else ()
         before, self._names = self._names, {}
         for section in sections:
             self._names[id(section)] = before.get(id(section)) or (section, name_of(section))

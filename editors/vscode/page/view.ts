@@ -133,7 +133,8 @@ export class View {
       state: section.state,
       loss: section.loss_after,
     }));
-    this.sections.show([found.slice(0, MOST_SECTIONS), found.length, status?.uri, this.commands], () =>
+    const count = status?.section_count ?? found.length;
+    this.sections.show([found.slice(0, MOST_SECTIONS), count, status?.uri, this.commands], () =>
       found.length === 0
         ? []
         : [
@@ -152,9 +153,7 @@ export class View {
                   ),
                 ),
             ),
-            found.length > MOST_SECTIONS
-              ? h("p", { class: "quiet" }, `and ${found.length - MOST_SECTIONS} more`)
-              : null,
+            count > MOST_SECTIONS ? h("p", { class: "quiet" }, `and ${count - MOST_SECTIONS} more`) : null,
           ],
     );
   }
