@@ -42,13 +42,18 @@ async def attach(path: Path, home: Path | None, *, raw: bool) -> int:
         _say(beside, f"dlm-lsp: {path.name} has no valid dlm_id in its frontmatter, so no server can be found by it")
         return EXIT_FAILED
 
+    store = Store(dlm_home(home), frontmatter.dlm_id)
+
     def nobody() -> None:
-        _say(beside, f"no server has {path.name} open; waiting for one (Ctrl-C ends)", "yellow")
+        what = f"no server has {path.name} open; waiting for one"
+        if not store.exists():
+            what = f"{path.name} was never learned; waiting for its first run"
+        _say(beside, f"{what} (Ctrl-C ends)", "yellow")
 
     shown = Shown(console)
 
     async def show() -> None:
-        async with aclosing(follow(Store(dlm_home(home), frontmatter.dlm_id), nobody)) as heard:
+        async with aclosing(follow(store, nobody)) as heard:
             async for each in heard:
                 if not raw:
                     shown.hear(each)

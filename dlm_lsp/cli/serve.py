@@ -58,7 +58,7 @@ async def serve(
             await _serve(service, supervisor, path, since, printer, watch=watch)
         finally:
             await supervisor.shutdown(STOP_DEADLINE)
-            broadcast.close()
+            await broadcast.end()
     return EXIT_OK
 
 

@@ -92,7 +92,7 @@ async def _train(
         if left.is_set() and supervisor.busy:
             printer.say(f"stopping after this step; Ctrl-C{' again' if interrupted.is_set() else ''} leaves at once")
         await supervisor.shutdown(STOP_DEADLINE)
-        broadcast.close()
+        await broadcast.end()
     if interrupted.is_set():
         return EXIT_INTERRUPTED
     if last and isinstance(last[0], Cancelled):

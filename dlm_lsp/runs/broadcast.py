@@ -25,6 +25,7 @@ from dlm_lsp.store.live import Door
 log = logging.getLogger(__name__)
 
 MOST_LISTENERS = 16  # of one document
+LAST_WORDS = 0.2  # seconds that they may take to leave
 _UNSENT = 256 * 1024  # bytes that may be on their way to one listener
 
 
@@ -43,6 +44,7 @@ class Broadcast:
         self._held = held
         self._halls: dict[Path, _Hall] = {}
         self._opening: dict[Path, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._closed = not live.SUPPORTED
         supervisor.subscribe(self.on)
 
@@ -75,13 +77,21 @@ class Broadcast:
         if (task := self._opening.pop(path, None)) is not None:
             task.cancel()
         if (hall := self._halls.pop(path, None)) is not None:
-            hall.close()
+            for listener in hall.close():
+                self._leaving.add(listener)
+                listener.add_done_callback(self._leaving.discard)
 
     def close(self) -> None:
-        """No sockets any more, and none will come. May be repeated."""
+        """No sockets any more, and none will come. What was told by now is still sent. May be repeated."""
         self._closed = True
         for path in {*self._halls, *self._opening}:
             self.left(path)
+
+    async def end(self) -> None:
+        """The same, and waits a moment for the last words to leave."""
+        self.close()
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=LAST_WORDS)
 
     def _open(self, path: Path) -> None:
         store = self._supervisor.store(path)
@@ -131,39 +141,45 @@ class _Hall:
         self._path = path
         self._door = door
         self._server: asyncio.Server | None = None
-        self._listeners: set[asyncio.Task[None]] = set()
+        self._listeners: dict[asyncio.Task[None], Subscription] = {}
 
     async def begin(self) -> None:
         assert self._door is not None
         self._server = await asyncio.start_unix_server(self._met, sock=self._door.listening, limit=1024)
 
-    def close(self) -> None:
-        for listener in tuple(self._listeners):
-            listener.cancel()
+    def close(self) -> tuple[asyncio.Task[None], ...]:
+        """Nothing more is told; those who still hear what was."""
+        leaving = tuple(self._listeners)
+        for subscription in self._listeners.values():
+            subscription.close()
         if self._server is not None:
             self._server.close()
         if self._door is not None:
             self._door.close()
+        return leaving
 
     def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._listeners) >= MOST_LISTENERS:
             writer.close()
             return
-        listener = asyncio.get_running_loop().create_task(self._tell(reader, writer))
-        self._listeners.add(listener)
-        listener.add_done_callback(self._listeners.discard)
-
-    async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.set_write_buffer_limits(_UNSENT)
         subscription = self._streams.subscribe(self._path)
-        gone = asyncio.ensure_future(_gone(reader))
-        gone.add_done_callback(lambda _: subscription.close())
-        try:
-            await _lines(subscription, writer)
-        finally:
-            gone.cancel()
-            subscription.close()
-            writer.close()
+        listener = asyncio.get_running_loop().create_task(_tell(subscription, reader, writer))
+        self._listeners[listener] = subscription
+        listener.add_done_callback(lambda done: self._listeners.pop(done, None))
+
+
+async def _tell(subscription: Subscription, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.set_write_buffer_limits(_UNSENT)
+    gone = asyncio.ensure_future(_gone(reader))
+    gone.add_done_callback(lambda _: subscription.close())
+    try:
+        await _lines(subscription, writer)
+    finally:
+        gone.cancel()
+        subscription.close()
+        writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _lines(subscription: Subscription, writer: asyncio.StreamWriter) -> None:

@@ -145,9 +145,9 @@ class DlmServer(DlmLanguageServer):
         if self._stop_by is None:
             self._stop_by = now + STOP_DEADLINE
         self.beyond.stop()
-        self.broadcast.close()
         stopped = await self.supervisor.shutdown(max(self._stop_by - now, 0.0))
         self.reporter.close()
+        await self.broadcast.end()
         return stopped
 
     def doing(self) -> str:

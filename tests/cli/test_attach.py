@@ -42,10 +42,10 @@ class Attached:
         assert self.process.stderr is not None
         pytest.fail(f"{wanted} was never told: {[told.get('event', told['type']) for told in self.told]}")
 
-    def waits(self) -> None:
+    def waits(self, why: bytes = b"no server has notes.dlm open; waiting for one") -> None:
         """Returns when it has said that there is no server."""
         assert self.process.stderr is not None
-        assert b"no server has notes.dlm open" in self.process.stderr.readline()
+        assert why in self.process.stderr.readline()
 
     def end(self) -> tuple[int, bytes]:
         self.process.send_signal(signal.SIGINT)
@@ -123,7 +123,7 @@ def test_it_waits_for_a_server_joins_a_run_in_its_midst_and_comes_back_to_the_ne
 ) -> None:
     notes.write_text(text(FERRY, settings=SLOW))
     with Attached(home, notes) as attached:
-        attached.waits()
+        attached.waits(b"notes.dlm was never learned; waiting for its first run")
         with Command(home, "train", str(notes)) as command:
             first = attached.until(type="state")
             attached.until(event="step", step=3)

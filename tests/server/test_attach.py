@@ -202,6 +202,20 @@ async def test_a_run_whose_document_was_closed_is_told_to_its_end(begin: Begin, 
     assert sockets(tmp_path) == []
 
 
+async def test_the_end_of_the_server_is_told_to_the_last_word(begin: Begin, tmp_path: Path, gate: Gate) -> None:
+    editor = await begin(gate=gate)
+    uri = editor.open(tmp_path / "notes.dlm", HEAD)
+    editor.save(tmp_path / "notes.dlm", LEARNED)
+    gate.allow(1)
+    await editor.state(uri, "training")
+    async with listening(await opened(editor, tmp_path)) as listener:
+        assert (await listener.next())["type"] == "state"
+        assert await editor.end() == 0
+        await listener.until(event="cancelled")
+        assert await listener.reader.read() == b""
+    assert sockets(tmp_path) == []
+
+
 async def test_what_a_killed_server_left_is_taken_away_by_the_next(begin: Begin, tmp_path: Path) -> None:
     killed = await begin()
     await learned(killed, tmp_path)
