@@ -138,6 +138,7 @@ class Feed:
     def _gone(self, name: str) -> None:
         if self._sources.pop(name, None) is not None:
             self._choose()
+            self._spawn(self._version(name))  # a killed process may have committed without a word
 
     def _choose(self, *, anew: bool = False) -> bool:
         """Whose story is shown: that of whom something runs in; else an editor's. True if everybody begins anew."""

@@ -129,7 +129,7 @@ test("what another process learns is shown as it happens", async () => {
     .getByText(/step \d+/)
     .first()
     .waitFor();
-  await versions().getByText("v3", { exact: true }).waitFor();
+  await versions().getByText("v3", { exact: true }).waitFor({ timeout: 240_000 });
 });
 
 test("a foreign host and a missing token are refused", async () => {
