@@ -102,6 +102,7 @@ def serve_document(
     host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8356,
     watch: Annotated[bool, typer.Option("--watch", help="Train on every save meanwhile.")] = False,
+    page: Annotated[bool, typer.Option("--page", help="Show the training in a browser, live; prints the URL.")] = False,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +125,21 @@ def serve_document(
 
     settings = RunSettings(home=home, train_on_auto_save=True, learner=learner)
     host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
-    raise typer.Exit(asyncio.run(run(path, settings, host=host, port=port, watch=watch, token_file=token_file)))
+    serving = run(path, settings, host=host, port=port, watch=watch, page=page, token_file=token_file)
+    raise typer.Exit(asyncio.run(serving))
+
+
+@app.command()
+def attach(
+    document: DocumentArgument,
+    raw: Annotated[bool, typer.Option("--json", help="Print each event as it comes: one JSON object a line.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Watch what the running servers of the document do, live; it only looks."""
+    from dlm_lsp.cli.attach import attach as run
+
+    _log(False)
+    raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
 
 
 @app.command()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
 from dlm_lsp._teardown import Stage, Teardown
+from dlm_lsp.cli.around import around
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.train import EXIT_FAILED, EXIT_OK, ends_after_the_step, learn_saves
 from dlm_lsp.cli.watching import Signature, saves, signature
 from dlm_lsp.document import Document
+from dlm_lsp.runs.broadcast import broadcasting
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.serving import token as tokens
@@ -24,9 +27,11 @@ from dlm_lsp.training.choice import LEARNERS
 
 
 async def serve(
-    path: Path, settings: RunSettings, *, host: str, port: int, watch: bool, token_file: Path | None
+    path: Path, settings: RunSettings, *, host: str, port: int, watch: bool, page: bool, token_file: Path | None
 ) -> int:
     """Serves until interrupted; an exit code. `watch` learns every save; without it a save is only read.
+
+    With `page` there is a page that shows the training, here or in an editor's server.
 
     The first interrupt ends answers and, after the step in flight, a run. A second one leaves at once.
     """
@@ -42,13 +47,21 @@ async def serve(
         async with ending() as teardown:
             supervisor = Supervisor(learner=LEARNERS, settings=settings)
             supervisor.subscribe(printer)
+            broadcast = broadcasting(supervisor)
             supervisor.start(asyncio.get_running_loop())
             since = signature(path)
             supervisor.looked_at(path)
-            service = Service(supervisor, path, settings.home, listening, token)
+            streams = broadcast.streams if page else None
+            service = Service(supervisor, path, settings.home, listening, token, page=streams, training=watch)
             teardown.add(Stage.STOP, "new requests", service.end)
             ends_after_the_step(teardown, supervisor, printer)
+            teardown.add(Stage.CLOSE, "the event socket", broadcast.end)
+            beside = ExitStack()
+            beside.enter_context(around(supervisor, path, printer, watch=watch))
+            teardown.add(Stage.CLOSE, "what is watched", beside.close)
             printer.problems(supervisor.document(path))
+            if page:
+                printer.say(f"the page: {service.root}/#token={token}")
             for line in _banner(service, path, token if given is None else None, token_file, supervisor.document(path)):
                 printer.say(line)
             await _serve(service, supervisor, path, since, printer, teardown, watch=watch)

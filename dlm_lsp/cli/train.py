@@ -17,6 +17,7 @@ from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.repl import Session, converse, talk
 from dlm_lsp.cli.watching import Signature, saves, signature, until
+from dlm_lsp.runs.broadcast import broadcasting
 from dlm_lsp.runs.events import Cancelled, Event, Failed
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
@@ -61,6 +62,7 @@ async def _train(
         ends_after_the_step(teardown, supervisor, printer)
         supervisor.subscribe(printer)
         supervisor.subscribe(keep)
+        teardown.add(Stage.CLOSE, "the event socket", broadcasting(supervisor).end)
         supervisor.start(asyncio.get_running_loop())
         since = signature(path)
         supervisor.looked_at(path)

@@ -124,15 +124,20 @@ def _learning(status: DocumentStatus) -> tuple[str, ...]:
 
 def told(store: Store | None, here: list[Curve]) -> dict[str, Any]:
     """All versions that are there, and all runs that are remembered. Raises StoreError. May be called anywhere."""
-    versions: list[dict[str, Any]] = []
-    curves: list[Curve] = []
-    if store is not None and store.exists():
-        versions = _versions(store)
-        curves = list(store.curves())
-    # The runs of this process are known better, with those that committed nothing among them.
-    known = {curve.version for curve in here if curve.version is not None}
-    before = [curve for curve in curves if curve.version not in known]
-    return {"versions": versions, "runs": [_run(curve, here=False) for curve in before] + [_run(each) for each in here]}
+    return joined(remembered(store), [run_facts(each) for each in here])
+
+
+def remembered(store: Store | None) -> dict[str, Any]:
+    """The same as far as the store knows it. Raises StoreError."""
+    if store is None or not store.exists():
+        return {"versions": [], "runs": []}
+    return {"versions": _versions(store), "runs": [run_facts(curve, here=False) for curve in store.curves()]}
+
+
+def joined(stored: dict[str, Any], here: list[dict[str, Any]]) -> dict[str, Any]:
+    """The runs of a process are known better than the store does, with those that committed nothing among them."""
+    known = {run["version"] for run in here if run["version"] is not None}
+    return {**stored, "runs": [run for run in stored["runs"] if run["version"] not in known] + here}
 
 
 def _versions(store: Store) -> list[dict[str, Any]]:
@@ -155,7 +160,8 @@ def _versions(store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def _run(curve: Curve, *, here: bool = True) -> dict[str, Any]:
+def run_facts(curve: Curve, *, here: bool = True) -> dict[str, Any]:
+    """One run as it is told; `here`: of this process, whose numbers of runs mean something."""
     return {
         "run": curve.run if here else None,
         "kind": curve.kind,

@@ -14,8 +14,10 @@ from pygls.protocol import default_converter
 from dlm_lsp import __version__
 from dlm_lsp._teardown import Stage, Teardown
 from dlm_lsp.runs.answers import Answers
+from dlm_lsp.runs.broadcast import Broadcast
 from dlm_lsp.runs.clock import Clock, SystemClock
 from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.stream import Streams
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.warmth import Learners
 from dlm_lsp.server.answers import ANSWERS, AnswersView
@@ -102,6 +104,8 @@ class DlmServer(DlmLanguageServer):
         self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
         self.reshaping = Reshaping(self.supervisor, self.documents, self.sync, self.interchange.change, self._features)
         self.history = History(self.supervisor)
+        streams = Streams(self.supervisor, self.history.curves, clock)
+        self.broadcast = Broadcast(self.supervisor, streams, lambda path: bool(self.documents.at(path)))
         self.supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -110,6 +114,7 @@ class DlmServer(DlmLanguageServer):
         self.teardown.add(Stage.STOP, "what is watched", self.hooks.stop)
         self.supervisor.ends_with(self.teardown, STOP_DEADLINE)
         self.teardown.add(Stage.CLOSE, "progress", self.reporter.close)
+        self.teardown.add(Stage.CLOSE, "the event socket", self.broadcast.end)
 
     def connect(self, sink: Sink) -> None:
         """From here on messages go to `sink`."""
@@ -265,6 +270,7 @@ def _register_texts(server: DlmServer) -> None:
             server.presenter.closed(document)
             server.beyond.closed(document)
             server.hooks.closed(document)
+            server.broadcast.closed(document.path)
 
 
 def _register_views(server: DlmServer) -> None:

@@ -20,8 +20,8 @@ class History:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._curves = Curves()
-        supervisor.subscribe(self._curves.on)
+        self.curves = Curves()
+        supervisor.subscribe(self.curves.on)
 
     async def answer(self, params: Any) -> dict[str, Any]:
         """Raises JsonRpcInvalidParams for a document that this server does not know."""
@@ -29,7 +29,7 @@ class History:
         path = path_of(uri) if isinstance(uri, str) else None
         if path is None or self._supervisor.status(path) is None:
             raise JsonRpcInvalidParams(f"{uri!r} is no document that this server knows: open it first.")
-        store, here = self._supervisor.store(path), self._curves.of(path)
+        store, here = self._supervisor.store(path), self.curves.of(path)
         try:
             return {"uri": uri, **await asyncio.to_thread(told, store, here)}
         except StoreError as error:

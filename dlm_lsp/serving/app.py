@@ -17,13 +17,21 @@ from dlm_lsp.serving.completions import Completions
 from dlm_lsp.serving.errors import ApiError, Json
 from dlm_lsp.serving.guard import Guard
 from dlm_lsp.serving.models import Models
+from dlm_lsp.serving.page import Page
 from dlm_lsp.store import StoreError
 
 Versions = Callable[[], Awaitable[tuple[Made, ...]]]
 
 
 def application(
-    completions: Completions, models: Models, versions: Versions, *, token: str, host: str, port: int
+    completions: Completions,
+    models: Models,
+    versions: Versions,
+    *,
+    token: str,
+    host: str,
+    port: int,
+    page: Page | None = None,
 ) -> Starlette:
     """What `token` opens on `host` and `port`. `versions` lists the document's."""
 
@@ -49,8 +57,9 @@ def application(
             Route("/v1/chat/completions", completions, methods=["POST"]),
             Route("/v1/models", all_models),
             Route("/v1/models/{model:path}", one_model),
+            *(page.routes() if page is not None else ()),
         ],
-        middleware=[Middleware(Guard, token=token, host=host, port=port)],
+        middleware=[Middleware(Guard, token=token, host=host, port=port, page=page is not None)],
         exception_handlers={ApiError: _refused, HTTPException: _no_route, Exception: _failed},
     )
 

@@ -47,7 +47,7 @@ class Completions:
         with self._place(), suppress(ClientDisconnect):
             wanted = chat(await json_body(Request(scope, receive)))
             which = self._models.which(wanted.model)
-            await _while_connected(self._reply(wanted, which, scope, receive, send), receive)
+            await while_connected(self._reply(wanted, which, scope, receive, send), receive)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -174,7 +174,7 @@ def _told(error: AskRefused | LearnerError | StoreError) -> ApiError:
             return ApiError(500, str(error), code=code)
 
 
-async def _while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+async def while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> None:
     """Does `work` until its end, or until the client has gone: then it is cancelled."""
     tasks = [asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))]
     try:

@@ -1,26 +1,33 @@
 """Who may speak to the server at all: asked before anything of a request is read but its headers.
 
 The token says who asks. The `Host` header keeps web pages out whose host name was made to mean this machine (DNS
-rebinding), and no page of a browser is answered at all: those name themselves in `Origin`.
+rebinding), and no page of a browser is answered: those name themselves in `Origin`. The one exception is this server's
+own page, where there is one: its files are open to whoever names this machine (they say nothing), the stream that feeds
+it takes the token in its address too, because a browser can send that no header, and nothing but that stream does.
 """
 
 from __future__ import annotations
 
 import hmac
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dlm_lsp.serving.errors import ApiError
+from dlm_lsp.serving.page import EVENTS, FILES, SAY
 
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Guard:
-    """Lets through to `app` what holds `token` and was sent to this machine by name; the rest gets 401 or 403."""
+    """Lets through to `app` what holds `token` and was sent to this machine by name; the rest gets 401 or 403.
 
-    def __init__(self, app: ASGIApp, *, token: str, host: str, port: int) -> None:
+    `page`: whether there is a page.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, host: str, port: int, page: bool = False) -> None:
         self._app = app
+        self._page = page
         self._bearer = f"bearer {token}".encode()
         names = {*_NAMES, f"[{host}]" if ":" in host else host}
         self._hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
@@ -29,13 +36,13 @@ class Guard:
         if scope["type"] != "http":
             return
         try:
-            self._check(Headers(scope=scope))
+            self._check(scope["method"], scope["path"], Headers(scope=scope), scope["query_string"])
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, method: str, path: str, headers: Headers, query: bytes) -> None:
         named = headers.getlist("host")
         if len(named) != 1 or named[0].lower() not in self._hosts:
             raise ApiError(
@@ -43,12 +50,20 @@ class Guard:
                 "The Host header does not name this machine. Use 127.0.0.1 or localhost, with the port.",
                 code="host_not_allowed",
             )
-        if "origin" in headers:
+        of_page = self._page and path in (*FILES, EVENTS, SAY)
+        own = of_page and headers.get("origin") == f"http://{named[0]}"
+        elsewhere = of_page and headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if ("origin" in headers and not own) or (elsewhere and path not in FILES):
             raise ApiError(
                 403, "Web pages are not answered: the request has an Origin header.", code="origin_not_allowed"
             )
+        if of_page and method in ("GET", "HEAD") and path in FILES:
+            return
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if not hmac.compare_digest(f"{scheme.lower()} {given.strip()}".encode(), self._bearer):
+        shown = f"{scheme.lower()} {given.strip()}"
+        if of_page and method == "GET" and path == EVENTS and not given:
+            shown = f"bearer {QueryParams(query).get('token', '')}"
+        if not hmac.compare_digest(shown.encode("utf-8", "replace"), self._bearer):
             raise ApiError(
                 401,
                 "The token is missing or wrong. Send the header `Authorization: Bearer …` with the token that "

@@ -6,22 +6,38 @@ import asyncio
 import socket
 from pathlib import Path
 
+from dlm_lsp.runs.clock import SystemClock
 from dlm_lsp.runs.questions import Answer, Speaker
+from dlm_lsp.runs.stream import Streams
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.versions import Made, made
 from dlm_lsp.serving.app import application
 from dlm_lsp.serving.chat import Chat
 from dlm_lsp.serving.completions import Completions
+from dlm_lsp.serving.feed import Feed
 from dlm_lsp.serving.host import Host
 from dlm_lsp.serving.models import Models
+from dlm_lsp.serving.page import Page
+from dlm_lsp.serving.wishes import Wishes
 from dlm_lsp.store import Store, dlm_home
 
 
 class Service:
-    """Answers on `listening` to whoever knows `token`. `supervisor` has looked at `path`; lives on its loop."""
+    """Answers on `listening` to whoever knows `token`. `supervisor` has looked at `path`; lives on its loop.
+
+    `page`: what the training page is fed from, if there is to be one; with `training` it may ask for runs, too.
+    """
 
     def __init__(
-        self, supervisor: Supervisor, path: Path, home: Path | None, listening: socket.socket, token: str
+        self,
+        supervisor: Supervisor,
+        path: Path,
+        home: Path | None,
+        listening: socket.socket,
+        token: str,
+        *,
+        page: Streams | None = None,
+        training: bool = False,
     ) -> None:
         self._supervisor = supervisor
         self._path = path
@@ -30,17 +46,31 @@ class Service:
         self.models = Models(path.stem)
         self._completions = Completions(self._ask, self.models)
         host, port, *_ = listening.getsockname()
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-        app = application(self._completions, self.models, self._versions, token=token, host=host, port=port)
+        self.root = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.url = f"{self.root}/v1"
+        clock, self._feed, shown = SystemClock(), None, None
+        if page is not None:
+            wishes = Wishes(supervisor, path, training=training)
+            self._feed = wishes.feed = Feed(supervisor, page, path, clock, wishes.allowed)
+            shown = Page(self._feed, wishes.do, clock)
+        app = application(self._completions, self.models, self._versions, token=token, host=host, port=port, page=shown)
         self._host = Host(app)
 
     async def serve(self) -> None:
         """Until `end`."""
-        await self._host.serve([self._listening])
+        if self._feed is not None:
+            await self._feed.begin()
+        try:
+            await self._host.serve([self._listening])
+        finally:
+            if self._feed is not None:
+                await self._feed.close()
 
     def end(self) -> None:
-        """No new requests; answers that come end with an error that says why."""
+        """No new requests; answers that come end with an error that says why, and so do pages' streams."""
         self._completions.close()
+        if self._feed is not None:
+            self._feed.end()
         self._host.end()
 
     def _ask(self, chat: Chat, speaker: Speaker) -> Answer:

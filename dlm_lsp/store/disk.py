@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import secrets
+import socket
 import stat as stat_bits
 import sys
 from collections.abc import Iterator, Mapping
@@ -271,6 +272,35 @@ def _try_system_lock(descriptor: int) -> bool | None:
         return False
     except OSError:
         return None
+    return True
+
+
+def listen(path: Path) -> socket.socket:
+    """A socket that listens at `path`, which only its owner may connect to. Raises OSError: too long, or taken."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(OSError):  # Linux makes the name with these bits; elsewhere its folder protects it until chmod
+            os.fchmod(listening.fileno(), OWNER_FILE)
+        listening.bind(os.fspath(path))
+        path.chmod(OWNER_FILE)
+        listening.listen()
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def anybody(path: Path) -> bool:
+    """Whether a living process listens at `path`. Never waits."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trying:
+        trying.setblocking(False)
+        try:
+            trying.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # it is busy, or not ours to judge
     return True
 
 

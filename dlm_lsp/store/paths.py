@@ -130,6 +130,11 @@ class Layout:
         return self.ours / "curves.jsonl"
 
     @property
+    def live(self) -> Path:
+        """Where servers that have this document can be listened to."""
+        return self.ours / "live"
+
+    @property
     def records(self) -> Path:
         return self.ours / "versions"
 

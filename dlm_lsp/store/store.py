@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from dlm_lsp.store import commit as committing
 from dlm_lsp.store import curves as pictures
-from dlm_lsp.store import disk, dlm_lock, failure, journal, lock, manifest, recovery, versions
+from dlm_lsp.store import disk, dlm_lock, failure, journal, live, lock, manifest, recovery, versions
 from dlm_lsp.store import revert as reverting
 from dlm_lsp.store.commit import Commit
 from dlm_lsp.store.curves import Curve
@@ -19,6 +19,7 @@ from dlm_lsp.store.failure import FailedRun
 from dlm_lsp.store.history import NOTHING, Chronicle, Histories
 from dlm_lsp.store.journal import JournalEntry
 from dlm_lsp.store.ledger import Ledger
+from dlm_lsp.store.live import Door
 from dlm_lsp.store.lock import Held, Holder
 from dlm_lsp.store.manifest import Manifest
 from dlm_lsp.store.paths import Layout
@@ -201,6 +202,22 @@ class Store:
         held.check()
         with reported("write the curves", self._layout.curves):
             pictures.append(self._layout.curves, curve)
+
+    # --- being listened to
+
+    def open_door(self) -> Door | None:
+        """A socket at which other processes can listen to this one; None before the first run made the store.
+
+        Raises StoreError: a newer program's store, a full or foreign disk.
+        """
+        self._refuse_newer()
+        with reported("open a socket", self._layout.live):
+            return live.open_door(self._layout)
+
+    def doors(self) -> dict[str, Path]:
+        """The sockets of all processes that can be listened to, and of some that have ended, by name."""
+        with reported("look for sockets", self._layout.live):
+            return live.doors(self._layout)
 
     def _refuse_newer(self) -> None:
         """Raises StoreError `manifest-newer`; any other fault of the manifest is for `recover`."""

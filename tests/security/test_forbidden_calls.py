@@ -68,6 +68,8 @@ ALLOWED = {
     ("server/serve.py", "importlib"): "finds whether torch is installed, without importing it",
     ("server/documents.py", "urllib"): "takes a file: URI apart; nothing is opened",
     ("store/lock.py", "socket"): "the name of this host",
+    ("store/disk.py", "socket"): "listens at a path that only its owner may connect to, and asks whether another does",
+    ("store/live.py", "socket"): "the name of that socket's type",
     ("serving/host.py", "socket"): "listens on a loopback address for `dlm-lsp serve`; nothing is connected to",
     ("serving/service.py", "socket"): "the name of that socket's type",
 }

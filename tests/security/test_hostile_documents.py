@@ -145,6 +145,8 @@ def test_the_watch_sees_what_it_is_for(tmp_path: Path) -> None:
         "os.system('true')",
         "subprocess.run(['true'])",
         "socket.create_connection(('127.0.0.1', 1))",
+        "socket.socket(socket.AF_UNIX).connect(elsewhere)",
+        "socket.socket(socket.AF_UNIX).bind(elsewhere + 's')",
         "open(elsewhere, 'w')",
         "os.open(elsewhere, os.O_WRONLY)",
         "pickle.loads(b'cos\\nsystem\\n.')",
@@ -157,6 +159,7 @@ def test_the_watch_sees_what_it_is_for(tmp_path: Path) -> None:
         "open(elsewhere)",
         "open(home + '/a', 'w')",
         "os.mkdir(home + '/d')",
+        "socket.socket(socket.AF_UNIX).bind(home + '/s')",
         "open(os.devnull, 'w')",
         "eval('1')",
     ]

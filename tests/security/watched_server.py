@@ -1,11 +1,15 @@
 """The server as installed, in a process that watches itself: it writes down whatever would run code, reach out, or
 write elsewhere than into the store. `DLM_WATCH` names the file for that, the environment's `DLM_HOME` the store.
+
+A Unix domain socket in the store, or in the folder of this user's alone that stands in for it where its path is too
+long, reaches nobody but this user's own processes.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -31,6 +35,7 @@ def watch() -> None:
     log = os.open(os.environ["DLM_WATCH"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     home = os.path.realpath(os.environ["DLM_HOME"])
     inside = home + os.sep
+    doors = os.path.join(os.path.realpath(tempfile.gettempdir()), f"dlm-lsp-{os.getuid()}")  # noqa: PTH118
 
     def elsewhere(path: object) -> bool:
         if isinstance(path, bytes):
@@ -38,12 +43,14 @@ def watch() -> None:
         if not isinstance(path, str | os.PathLike):
             return False  # a file descriptor: its opening was seen
         real = os.path.abspath(path)  # noqa: PTH100 - `resolve` would look at the disk, and so call this again
-        return real not in (home, os.devnull) and not real.startswith(inside)
+        return real not in (home, os.devnull, doors) and not real.startswith((inside, doors + os.sep))
 
     def hook(event: str, args: tuple[object, ...]) -> None:
         if event == "open":
             path, _, flags = args
             wanted = isinstance(flags, int) and flags & _WRITING and elsewhere(path)
+        elif event in ("socket.bind", "socket.connect") and isinstance(args[1], str | bytes):
+            wanted = elsewhere(args[1])
         elif event in _RUNS_OR_REACHES:
             wanted = True
         elif event in _CHANGES:

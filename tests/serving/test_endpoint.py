@@ -116,6 +116,13 @@ def test_a_stream_has_the_same_words_piece_by_piece(served: Served) -> None:
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
 
 
+def test_without_a_page_there_is_none(served: Served) -> None:
+    for path in ("/", "/page/events", "/page/panel.js"):
+        assert served.json("GET", path)[0] == 404
+        assert served.json("GET", f"{path}?token={served.token}", Authorization="")[0] == 401
+    assert served.json("POST", "/page/say", {"type": "command"})[0] == 404
+
+
 def test_each_request_may_name_a_version(served: Served) -> None:
     new, old = served.ask(BAKER[0]), served.ask(BAKER[0], "notes@v0001")
     assert (said(new), new["model"]) == ("Ulla bakes it.", "notes@v0002")

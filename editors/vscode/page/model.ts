@@ -1,7 +1,7 @@
 // What the page shows, computed from the messages it was sent. Pure.
 
 import type { History, Run, Version } from "../src/history.ts";
-import type { ToPage } from "../src/panel/messages.ts";
+import type { PageCommand, ToPage } from "../src/panel/messages.ts";
 import type { TrainingStatus } from "../src/protocol.ts";
 
 export interface Model {
@@ -9,6 +9,8 @@ export interface Model {
   selected: string | null;
   server: string;
   trusted: boolean;
+  /** What may be asked for; null: everything. */
+  commands: PageCommand[] | null;
   status: TrainingStatus | null;
   /** The first words of each section of `status`. */
   names: string[];
@@ -23,6 +25,7 @@ export const EMPTY: Model = {
   selected: null,
   server: "stopped",
   trusted: true,
+  commands: null,
   status: null,
   names: [],
   history: null,
@@ -36,7 +39,7 @@ export function after(model: Model, message: ToPage): Model {
       const { documents, selected, server, trusted } = message;
       const other = selected !== model.selected;
       const fresh = other ? { status: null, names: [], history: null, live: null, answers: null } : {};
-      return { ...model, documents, selected, server, trusted, ...fresh };
+      return { ...model, documents, selected, server, trusted, commands: message.commands ?? null, ...fresh };
     }
     case "status":
       if (message.status.uri !== model.selected) return model;

@@ -16,11 +16,16 @@ const PHASES: Readonly<Record<string, string>> = {
   write: "writing",
 };
 
+const MOST_SECTIONS = 50;
+
 export class View {
+  /** What may be asked for; null: everything. */
+  private commands: readonly PageCommand[] | null = null;
   private readonly head = new Part(h("header"));
   private readonly now = new Part(h("section", { class: "now", "aria-label": "Now" }));
   private readonly chart = new Chart();
   private readonly figures = new Part(h("section", { class: "figures", "aria-label": "Figures" }));
+  private readonly sections = new Part(h("section", { "aria-label": "Sections" }));
   private readonly forgotten = new Part(h("section", { "aria-label": "Forgotten" }));
   private readonly answers = new Part(h("section", { "aria-label": "Answers" }));
   private readonly versions = new Part(h("section", { "aria-label": "Versions" }));
@@ -29,7 +34,9 @@ export class View {
     root: HTMLElement,
     private readonly send: (message: FromPage) => void,
   ) {
-    const parts = [this.figures, this.forgotten, this.answers, this.versions].map((part) => part.element);
+    const parts = [this.figures, this.sections, this.forgotten, this.answers, this.versions].map(
+      (part) => part.element,
+    );
     root.replaceChildren(
       this.head.element,
       this.now.element,
@@ -39,10 +46,12 @@ export class View {
   }
 
   show(model: Model): void {
+    this.commands = model.commands;
     this.showHead(model);
     this.showNow(model);
     this.chart.show(curve(model));
     this.showFigures(model);
+    this.showSections(model);
     this.showForgotten(model);
     this.showAnswers(model);
     this.showVersions(model);
@@ -68,22 +77,25 @@ export class View {
     const note = !trusted ? "This workspace is not trusted: nothing is trained in it." : (status?.note ?? "");
     const running = run !== null;
     const percentage = run?.percentage ?? null;
-    this.now.show([line, note, running, percentage, status?.pending, status?.version, trusted, status?.uri], () => [
-      h("p", { class: "line", role: "status" }, line),
-      percentage === null ? null : h("progress", { max: "100", value: `${percentage}`, "aria-label": "Progress" }),
-      note === "" ? null : h("p", { class: "quiet" }, note),
-      status === null || !trusted
-        ? null
-        : h(
-            "div",
-            { class: "buttons" },
-            running ? this.button("Cancel", "cancel") : null,
-            !running && status.pending > 0 ? this.button("Train now", "train") : null,
-            running ? null : this.button("Full retrain", "retrain", undefined, true),
-            status.version === null ? null : this.button("Ask…", "ask", undefined, true),
-            status.version === null ? null : this.button("Before and after", "answers", undefined, true),
-          ),
-    ]);
+    this.now.show(
+      [line, note, running, percentage, status?.pending, status?.version, trusted, status?.uri, this.commands],
+      () => [
+        h("p", { class: "line", role: "status" }, line),
+        percentage === null ? null : h("progress", { max: "100", value: `${percentage}`, "aria-label": "Progress" }),
+        note === "" ? null : h("p", { class: "quiet" }, note),
+        status === null || !trusted
+          ? null
+          : h(
+              "div",
+              { class: "buttons" },
+              running ? this.button("Cancel", "cancel") : null,
+              !running && status.pending > 0 ? this.button("Train now", "train") : null,
+              running ? null : this.button("Full retrain", "retrain", undefined, true),
+              status.version === null ? null : this.button("Ask…", "ask", undefined, true),
+              status.version === null ? null : this.button("Before and after", "answers", undefined, true),
+            ),
+      ],
+    );
   }
 
   private showFigures(model: Model): void {
@@ -112,6 +124,38 @@ export class View {
             ...times.flatMap(([name = "", value = ""]) => [h("dt", {}, name), h("dd", {}, value)]),
           ),
     ]);
+  }
+
+  private showSections({ status, names }: Model): void {
+    const found = (status?.sections ?? []).map((section, index) => ({
+      id: section.section_id,
+      name: names[index] ?? section.kind,
+      state: section.state,
+      loss: section.loss_after,
+    }));
+    const count = status?.section_count ?? found.length;
+    this.sections.show([found.slice(0, MOST_SECTIONS), count, status?.uri, this.commands], () =>
+      found.length === 0
+        ? []
+        : [
+            h("h2", {}, "Sections"),
+            h(
+              "ul",
+              { class: "sections" },
+              ...found
+                .slice(0, MOST_SECTIONS)
+                .map(({ id, name, state, loss }) =>
+                  h(
+                    "li",
+                    { "data-state": state },
+                    this.link(name, id),
+                    h("span", { class: "quiet" }, loss === null ? ` ${state}` : ` ${state} · ${loss.toFixed(2)}`),
+                  ),
+                ),
+            ),
+            count > MOST_SECTIONS ? h("p", { class: "quiet" }, `and ${count - MOST_SECTIONS} more`) : null,
+          ],
+    );
   }
 
   private showForgotten({ status, names }: Model): void {
@@ -193,7 +237,8 @@ export class View {
     );
   }
 
-  private button(text: string, command: PageCommand, version?: number, second = false): HTMLElement {
+  private button(text: string, command: PageCommand, version?: number, second = false): HTMLElement | null {
+    if (this.commands !== null && !this.commands.includes(command)) return null;
     return h(
       "button",
       {
@@ -216,6 +261,7 @@ export class View {
   uri: string | null = null;
 
   private link(text: string, section: string): HTMLElement {
+    if (this.commands !== null) return h("span", {}, text);
     return h(
       "button",
       {

@@ -101,6 +101,8 @@ export interface TrainingStatus {
   last: LastRun | null;
   lock: { pid: number | null; host: string; since: number | null; detail: string } | null;
   sections: SectionStatus[];
+  /** How many there are, where not all are told of. */
+  section_count?: number;
   document: string;
   dlm_id: string | null;
   base: string | null;

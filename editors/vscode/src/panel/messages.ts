@@ -11,7 +11,15 @@ export interface DocumentName {
 
 export type ToPage =
   /** The documents there are, and the one that is shown; whether the workspace is trusted and a server runs. */
-  | { type: "documents"; documents: DocumentName[]; selected: string | null; server: string; trusted: boolean }
+  | {
+      type: "documents";
+      documents: DocumentName[];
+      selected: string | null;
+      server: string;
+      trusted: boolean;
+      /** What the page may ask for, where that is not everything; then it cannot show a section either. */
+      commands?: PageCommand[];
+    }
   /** All that has been learned so far; replaces what the page knew. */
   | { type: "history"; history: History }
   | { type: "status"; status: TrainingStatus; names: string[] }
