@@ -97,8 +97,8 @@ def test_the_state_comes_first_then_every_event_of_a_run_in_order(watched: tuple
         shared = max(one.told[1]["sequence"], other.told[1]["sequence"])
         heard = [[told for told in attached.told[1:] if told["sequence"] >= shared] for attached in (one, other)]
         assert heard[0] == heard[1]
-        assert one.end()[0] == 0
-        assert other.end() == (0, b"")
+        assert one.end()[0] == 130
+        assert other.end() == (130, b"")
 
 
 def test_people_get_lines(watched: tuple[Command, Path, Path]) -> None:
@@ -112,7 +112,7 @@ def test_people_get_lines(watched: tuple[Command, Path, Path]) -> None:
         command.process.send_signal(signal.SIGINT)
         attached.until(f"the server (process {command.process.pid}) has ended")
         attached.process.send_signal(signal.SIGINT)
-        assert attached.end() == 0
+        assert attached.end() == 130
         assert "Traceback" not in "\n".join(attached.lines)
     assert command.end() == 130
     assert list((home / "store" / DLM_ID / "lsp" / "live").iterdir()) == []
@@ -152,7 +152,7 @@ def test_it_waits_for_a_server_joins_a_run_in_its_midst_and_comes_back_to_the_ne
         attached.waits()
         # What the killed one left went as well.
         assert list((home / "store" / DLM_ID / "lsp" / "live").iterdir()) == []
-        assert attached.end()[0] == 0
+        assert attached.end()[0] == 130
 
 
 def test_a_document_without_an_id_is_refused_in_a_sentence(home: Path, notes: Path) -> None:
