@@ -44,12 +44,12 @@ def learn(session: Session, plan: LearnPlan, control: Control, between: Callable
 
     `between` is called before each step, and between other pieces of work; it leaves the session as it finds it.
     """
-    run = _Run(session, plan, control, between)
+    run = Run(session, plan, control, between)
     end = _cycle(run) if plan.kind == "cycle" else _full(run)
     return run.outcome(end)
 
 
-class _Run:
+class Run:
     """Counts and judges what the steps of one run do."""
 
     def __init__(self, session: Session, plan: LearnPlan, control: Control, between: Callable[[], None]) -> None:
@@ -138,7 +138,7 @@ class _Run:
             raise LearningCancelled
 
 
-def _cycle(run: _Run) -> LearnEnd:
+def _cycle(run: Run) -> LearnEnd:
     """Steps until all is learned, at most `max_steps`; for a text that comes meanwhile the cap counts anew."""
     session = run.session
     most = MOST_STEPS if run.plan.max_steps is None else run.plan.max_steps
@@ -157,7 +157,7 @@ def _cycle(run: _Run) -> LearnEnd:
         run.step(rows, cycle_rate(run.peak, session.moments_step), total)
 
 
-def _mix(run: _Run, first: Sequence[Row] = ()) -> CycleMix:
+def _mix(run: Run, first: Sequence[Row] = ()) -> CycleMix:
     fresh = {lesson.identity for lesson in run.plan.fresh}
     known = {lesson.identity: lesson for lesson in run.plan.known if lesson.identity not in fresh}
     return CycleMix(
@@ -182,7 +182,7 @@ class _Enough(Exception):  # noqa: N818 - nothing went wrong
     """In the middle of an epoch the run was to end early."""
 
 
-def _full(run: _Run) -> LearnEnd:
+def _full(run: Run) -> LearnEnd:
     """Epochs over the whole text; over a text that comes meanwhile they are counted anew, its new rows first."""
     run.control.phase("train")
     first: tuple[Row, ...] = ()
@@ -195,7 +195,7 @@ def _full(run: _Run) -> LearnEnd:
             return "stopped"
 
 
-def _epochs(run: _Run, first: tuple[Row, ...]) -> LearnEnd:
+def _epochs(run: Run, first: tuple[Row, ...]) -> LearnEnd:
     """With a written number of epochs exactly those; otherwise whole epochs until every lesson is learned."""
     settings, size, begin = run.plan.session.settings, run.session.step_rows, run.steps
     per_epoch = len(epoch(run.rows, size, settings.seed, 0))
@@ -230,7 +230,7 @@ def _epochs(run: _Run, first: tuple[Row, ...]) -> LearnEnd:
     return "epochs"
 
 
-def _epoch(run: _Run, schedule: FullSchedule, total: int, start: int, ahead: Sequence[list[Row]] = ()) -> None:
+def _epoch(run: Run, schedule: FullSchedule, total: int, start: int, ahead: Sequence[list[Row]] = ()) -> None:
     """Each row once, after the steps `ahead`; the schedule's step 0 is the run's step `start`.
 
     Raises _NewText and _Enough between two steps.
