@@ -19,6 +19,7 @@ from dlm_lsp.training.learner import Teach
 from dlm_lsp.training.loop import Outcome, Run
 from dlm_lsp.training.protocol import Control, LearnEnd, LearnPlan, RunKind
 from dlm_lsp.training.rates import FullSchedule, cycle_rate, warm_up_steps
+from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
 from dlm_lsp.training.stepping import make_optimizer
@@ -74,7 +75,8 @@ class Cycle:
     @staticmethod
     def mixed(run: Run, known: Sequence[Lesson]) -> CycleMix:
         settings = run.plan.session.settings
-        return CycleMix(run.rows, tuple(known), run.session.rows, run.session.step_rows, settings.seed)
+        rehearsal = Rehearsal(known, run.session.rows, settings.seed)
+        return CycleMix(run.rows, rehearsal, run.session.step_rows, settings.seed)
 
 
 class NoReplay(Cycle):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.batches import CycleMix, epoch
-from dlm_lsp.training.judge import Judge
+from dlm_lsp.training.judge import Judge, Measured
 from dlm_lsp.training.protocol import (
     Control,
     LearnEnd,
@@ -17,12 +17,18 @@ from dlm_lsp.training.protocol import (
     LessonResult,
 )
 from dlm_lsp.training.rates import FullSchedule, cycle_rate, peak_rate, warm_up_steps
+from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
 
 USUAL_EPOCHS = 3  # at least so many when `num_epochs` is not written
 MOST_EPOCHS = 100
 MOST_STEPS = 2000
+LOOKS = 3  # at what is known, once all that is new is learned
+LOOK_TOKENS = 2048  # of old rows in each look
+LOOK_ROWS = 32  # new rows in it
+REPAIR_STEPS = 24  # at most, from the first look on
+RISKS = 14  # lessons at risk that are rehearsed before others
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,11 @@ class Run:
     def learned(self) -> bool:
         return not self.judge.pending()
 
-    def step(self, rows: Sequence[Row], rate: float, total: int) -> None:
-        """One optimizer step, told to the control; before it, questions are answered and a stop is honoured."""
+    def step(self, rows: Sequence[Row], rate: float, total: int) -> tuple[Measured, ...]:
+        """One optimizer step, told to the control; before it, questions are answered and a stop is honoured.
+
+        Returns what it measured of its rows.
+        """
         self._pause()
         done = self.session.step(rows, rate)
         self.judge.add(done.measured)
@@ -83,6 +92,7 @@ class Run:
         self._read += sum(len(row.tokens) for row in rows)
         self._loss, self._rate = done.loss, rate
         self.control.step(self.steps, total, done.loss, rate, done.tokens)
+        return done.measured
 
     def revised(self) -> tuple[Row, ...] | None:
         """Takes in a newer text, if there is one, and returns the rows that are new with it.
@@ -139,35 +149,63 @@ class Run:
 
 
 def _cycle(run: Run) -> LearnEnd:
-    """Steps until all is learned, at most `max_steps`; for a text that comes meanwhile the cap counts anew."""
+    """Steps until all is learned and nothing old was broken by it, at most `max_steps`.
+
+    For a text that comes meanwhile the cap counts anew.
+    """
     session = run.session
     most = MOST_STEPS if run.plan.max_steps is None else run.plan.max_steps
-    mix, total = _mix(run), most
+    mix, total, repair = _mix(run), most, Repair()
     run.control.phase("train")
     while True:
         if (new := run.revised()) is not None:
-            mix, total = _mix(run, first=new), run.steps + most
-        if run.steps and run.learned:
+            mix, total, repair = _mix(run, first=new), run.steps + most, Repair()
+        if run.steps and run.learned and repair.done(run, mix.rehearsal):
             return "learned"
         if run.finishes():
             return "stopped"
         if run.steps >= total:
-            return "cap"
+            return "learned" if run.learned else "cap"
         rows = mix.step(session.global_step, run.judge.learned)
-        run.step(rows, cycle_rate(run.peak, session.moments_step), total)
+        mix.rehearsal.hear(run.step(rows, cycle_rate(run.peak, session.moments_step), total))
+
+
+@dataclass(slots=True)
+class Repair:
+    """What a cycle does once all that is new is learned: looks at what is known, and mends what is wrong there.
+
+    It looks without dropout at the new rows and at a bounded number of old ones; while something is wrong the steps go
+    on. Both are bounded, whatever the document's length.
+    """
+
+    looks: int = LOOKS
+    until: int | None = None  # the run's step after which nothing is mended any more
+
+    def done(self, run: Run, rehearsal: Rehearsal) -> bool:
+        """Whether the run, all of whose new rows are learned, may end at this step boundary."""
+        if self.until is None:
+            self.until = run.steps + REPAIR_STEPS
+        if run.steps >= self.until:
+            return True
+        if not rehearsal.sound:
+            return False
+        if self.looks == 0:
+            return True
+        self.looks -= 1
+        fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
+        seen = run.session.measure([*fresh, *rehearsal.to_look_at(run.session.global_step, LOOK_TOKENS)])
+        rehearsal.hear(seen)
+        new = set(fresh)
+        run.judge.add(each for each in seen if each.row in new and not each.exact)
+        return run.learned and rehearsal.sound
 
 
 def _mix(run: Run, first: Sequence[Row] = ()) -> CycleMix:
+    session, seed = run.session, run.plan.session.settings.seed
     fresh = {lesson.identity for lesson in run.plan.fresh}
     known = {lesson.identity: lesson for lesson in run.plan.known if lesson.identity not in fresh}
-    return CycleMix(
-        fresh=run.rows,
-        known=tuple(known.values()),
-        rows_of=run.session.rows,
-        size=run.session.step_rows,
-        seed=run.plan.session.settings.seed,
-        first=first,
-    )
+    rehearsal = Rehearsal(tuple(known.values()), session.rows, seed, run.plan.guarded[:RISKS])
+    return CycleMix(run.rows, rehearsal, session.step_rows, seed, first)
 
 
 class _NewText(Exception):  # noqa: N818 - nothing went wrong
