@@ -33,3 +33,4 @@ class RunSettings:
     learner: LearnerMode = "thread"
     on_shape_change: OnShapeChange = "ask"
     retrain_on_config: bool = False
+    continue_when_idle: bool = False

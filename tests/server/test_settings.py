@@ -37,6 +37,7 @@ def test_every_setting_takes_effect() -> None:
         "learner": "process",
         "onShapeChange": "retrain",
         "retrainOnConfig": True,
+        "continueWhenIdle": True,
         "logLevel": "debug",
         "inlayHints": "off",
         "codeLens": "sections",
@@ -57,6 +58,7 @@ def test_every_setting_takes_effect() -> None:
         learner="process",
         on_shape_change="retrain",
         retrain_on_config=True,
+        continue_when_idle=True,
     )
     assert (read.log_level, read.inlay_hints, read.code_lens, read.warnings) == ("debug", "off", "sections", ())
 
