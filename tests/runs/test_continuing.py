@@ -1,4 +1,4 @@
-"""What the cap of steps has left is gone on with when the document is at rest: on the supervisor, time moved by hand."""
+"""What the cap of steps has left is gone on with when the document is at rest; time is moved by hand."""
 
 from __future__ import annotations
 
