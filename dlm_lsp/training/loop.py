@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dlm_lsp.training.judge import Judge, Measured
 from dlm_lsp.training.protocol import (
     Control,
     LearnEnd,
+    LearnerError,
     LearningCancelled,
     LearnPlan,
     LessonResult,
@@ -21,12 +23,15 @@ from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
 
+log = logging.getLogger(__name__)
+
 USUAL_EPOCHS = 3  # at least so many when `num_epochs` is not written
 MOST_EPOCHS = 100
 MOST_STEPS = 2000
 LOOKS = 3  # at what is known, once all that is new is learned
 LOOK_TOKENS = 2048  # of old rows in each look
 LOOK_ROWS = 32  # new rows in it
+LOOK_PART = 16  # rows between two looks at the stop flag
 REPAIR_STEPS = 24  # at most, from the first look on
 RISKS = 14  # lessons at risk that are rehearsed before others
 
@@ -83,7 +88,7 @@ class Run:
 
         Returns what it measured of its rows.
         """
-        self._pause()
+        self.pause()
         done = self.session.step(rows, rate)
         self.judge.add(done.measured)
         self._held.update({row.identity for row in rows})
@@ -135,13 +140,13 @@ class Run:
         rows: list[Row] = []
         for number, lesson in enumerate(lessons.values()):
             if number % 64 == 0:
-                self._pause()
+                self.pause()
                 if told:
                     self.control.phase("tokenise", fraction=number / len(lessons))
             rows += self.session.rows(lesson)
         return tuple(rows)
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         """Between two pieces of work. Raises LearningCancelled."""
         self._between()
         if self.control.stop_requested():
@@ -193,18 +198,29 @@ class Repair:
             return True
         self.looks -= 1
         fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
-        seen = run.session.measure([*fresh, *rehearsal.to_look_at(run.session.global_step, LOOK_TOKENS)])
+        seen = _look(run, [*fresh, *rehearsal.to_look_at(run.session.global_step, LOOK_TOKENS)])
         rehearsal.hear(seen)
-        new = set(fresh)
-        run.judge.add(each for each in seen if each.row in new and not each.exact)
+        run.judge.add(each for each in seen if each.row in fresh and not each.exact)
         return run.learned and rehearsal.sound
+
+
+def _look(run: Run, rows: Sequence[Row]) -> list[Measured]:
+    """What the weights say of `rows`, some at a time; a look that fails costs what it would have seen, not the run."""
+    seen: list[Measured] = []
+    try:
+        for place in range(0, len(rows), LOOK_PART):
+            run.pause()
+            seen += run.session.measure(rows[place : place + LOOK_PART])
+    except (MemoryError, RuntimeError, LearnerError) as error:
+        log.warning("what is known could not be looked at: %s", str(error).splitlines()[0][:200])
+    return seen
 
 
 def _mix(run: Run, first: Sequence[Row] = ()) -> CycleMix:
     session, seed = run.session, run.plan.session.settings.seed
     fresh = {lesson.identity for lesson in run.plan.fresh}
     known = {lesson.identity: lesson for lesson in run.plan.known if lesson.identity not in fresh}
-    rehearsal = Rehearsal(tuple(known.values()), session.rows, seed, run.plan.guarded[:RISKS])
+    rehearsal = Rehearsal(tuple(known.values()), session.rows, seed, run.plan.risks[:RISKS])
     return CycleMix(run.rows, rehearsal, session.step_rows, seed, first)
 
 
