@@ -170,6 +170,8 @@ def _cycle(run: Run) -> LearnEnd:
         if run.finishes():
             return "stopped"
         if run.steps >= total:
+            if run.learned:
+                _confirmed(run)
             return "learned" if run.learned else "cap"
         rows = mix.step(session.global_step, run.judge.learned)
         mix.rehearsal.hear(run.step(rows, cycle_rate(run.peak, session.moments_step), total))
@@ -180,7 +182,7 @@ class Repair:
     """What a cycle does once all that is new is learned: looks at what is known, and mends what is wrong there.
 
     It looks without dropout at the new rows and at a bounded number of old ones; while something is wrong the steps go
-    on. Both are bounded, whatever the document's length.
+    on. Both are bounded, whatever the document's length; only the new must be right in the end, up to the run's cap.
     """
 
     looks: int = LOOKS
@@ -190,18 +192,21 @@ class Repair:
         """Whether the run, all of whose new rows are learned, may end at this step boundary."""
         if self.until is None:
             self.until = run.steps + REPAIR_STEPS
-        if run.steps >= self.until:
-            return True
-        if not rehearsal.sound:
+        mends = self.looks > 0 and run.steps < self.until
+        if mends and not rehearsal.sound:
             return False
-        if self.looks == 0:
-            return True
         self.looks -= 1
-        fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
-        seen = _look(run, [*fresh, *rehearsal.to_look_at(run.session.global_step, LOOK_TOKENS)])
-        rehearsal.hear(seen)
-        run.judge.add(each for each in seen if each.row in fresh and not each.exact)
-        return run.learned and rehearsal.sound
+        old = rehearsal.to_look_at(run.session.global_step, LOOK_TOKENS) if mends else []
+        rehearsal.hear(_confirmed(run, old))
+        return run.learned and (rehearsal.sound or not mends)
+
+
+def _confirmed(run: Run, others: Sequence[Row] = ()) -> list[Measured]:
+    """Looks at the new exchanges, and at others: a new one that is not exact without dropout is not learned yet."""
+    fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
+    seen = _look(run, [*fresh, *others])
+    run.judge.add(each for each in seen if each.row in fresh and not each.exact)
+    return seen
 
 
 def _look(run: Run, rows: Sequence[Row]) -> list[Measured]:
