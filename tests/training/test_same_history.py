@@ -35,7 +35,7 @@ def written(folder: Path, *, anew: bool) -> list[tuple[bytes, bytes]]:
             learner = create()
         asked = request("builtin:tiny", shape=AdapterShape(), version=before)
         risks = tuple(lesson.identity for lesson in known[1:])
-        plan = LearnPlan(asked, "cycle", tuple(fresh), tuple(known), 12, risks=risks)
+        plan = LearnPlan(asked, "cycle", tuple(fresh), tuple(known), 6, risks=risks)
         learned = learner.learn(plan, Recorder())
         before = commit(learner, learned, folder / f"v{number:04}")
         versions.append((learned.files["adapter_model.safetensors"], learned.files["training_state.pt"]))
