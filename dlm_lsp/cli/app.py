@@ -66,6 +66,9 @@ def train(
     watch_debounce_ms: Annotated[
         int, typer.Option(min=0, help="How long a save must be quiet before its cycle begins.")
     ] = 400,
+    continue_when_idle: Annotated[
+        bool, typer.Option("--continue-when-idle", help="Go on with what the cap of steps has left, between saves.")
+    ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="Start over from the base model, over the whole document.")
     ] = False,
@@ -87,6 +90,7 @@ def train(
     settings = RunSettings(
         max_steps=watch_max_steps,
         debounce_ms=watch_debounce_ms,
+        continue_when_idle=continue_when_idle,
         home=home,
         train_on_auto_save=True,
         warm_on_open=False,

@@ -17,6 +17,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
+from dlm_lsp.runs.continuing import AFTER
 from dlm_lsp.runs.hooking import Hooking
 from dlm_lsp.runs.records import Pending, Record, Records, Running
 from dlm_lsp.runs.reload import Change, Difference, difference
@@ -425,7 +426,19 @@ class RunQueue:
                 pending.ready = False
                 self._ready.remove(record)
                 self._quiet(record)
+        self._go_on_when_idle(record, request, event)
         self._became_idle(record)
+
+    def _go_on_when_idle(self, record: Record, request: RunRequest, event: events.Event) -> None:
+        """What a cap has left is gone on with after a moment of rest, where that is wanted."""
+        detail = record.continuing.after(event)
+        wanted = self.settings.continue_when_idle and request.kind == "cycle" and not self.closing
+        if not detail or not wanted or record.pending is not None or request.named_only:
+            return
+        record.pending = Pending(next(self._runs), "cycle", request.document, unfinished=True)
+        self._tell_queued(record, record.pending, detail)
+        rest = max(AFTER, self.settings.min_interval_seconds)
+        record.debouncer.touch(rest, rest)
 
     # -- calling off
 

@@ -16,6 +16,7 @@ from typing import Any
 from dlm_lsp.document import Document
 from dlm_lsp.runs import events, views
 from dlm_lsp.runs.clock import Clock, Timer
+from dlm_lsp.runs.continuing import Continuing
 from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.retelling import Retelling
@@ -101,6 +102,7 @@ class Record:
     restarts: int = 0
     truth: Truth | None = None
     rest_until: float = 0.0
+    continuing: Continuing = field(default_factory=Continuing)
     open: bool = True
     idle: list[asyncio.Future[None]] = field(default_factory=list)
 

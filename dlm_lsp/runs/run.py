@@ -353,13 +353,15 @@ def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta, ledger: Ledger)
             code="shape-changed",
             key=delta.shape_changed[0],
         )
+    risks = () if full else guarded(delta.known, ledger.lessons)
     return LearnPlan(
         session=session_request(snapshot.frontmatter, snapshot.path, request.store, fresh_adapter=full),
         kind=request.kind,
         fresh=snapshot.lessons if full else delta.fresh,
         known=() if full else delta.known,
         max_steps=None if full else request.max_steps,
-        guarded=guarded(delta.known, ledger.lessons) if request.margin and not full else (),
+        guarded=risks if request.margin else (),
+        risks=risks,
     )
 
 
@@ -369,8 +371,8 @@ def _replanned(request: RunRequest, snapshot: Snapshot, ledger: Ledger, plan: Le
         return replace(plan, fresh=snapshot.lessons)
     delta = compare(snapshot, ledger, unfinished=request.unfinished, named=request.named)
     still = {lesson.identity for lesson in delta.known}
-    guarded = tuple(identity for identity in plan.guarded if identity in still)
-    return replace(plan, fresh=delta.fresh, known=delta.known, guarded=guarded)
+    looked_at, risks = (tuple(each for each in order if each in still) for order in (plan.guarded, plan.risks))
+    return replace(plan, fresh=delta.fresh, known=delta.known, guarded=looked_at, risks=risks)
 
 
 def session_request(

@@ -36,3 +36,4 @@ class RunSettings:
     on_shape_change: OnShapeChange = "ask"
     retrain_on_config: bool = False
     hooks: bool = False  # whether the code in hooks files is run
+    continue_when_idle: bool = False

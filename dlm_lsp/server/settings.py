@@ -144,6 +144,13 @@ SETTINGS = (
         "retrain_on_config",
     ),
     Setting(
+        "continueWhenIdle",
+        _RUN.continue_when_idle,
+        "Whether a run that `dlm.maxSteps` ended before all was learned is gone on with, in runs of as many steps, "
+        "while nothing is saved. Off, the cap is what a save may cost, and Train Now goes on.",
+        "continue_when_idle",
+    ),
+    Setting(
         "home",
         "",
         "The folder that holds what has been learned. Empty: the environment variable DLM_HOME, or ~/.dlm.",

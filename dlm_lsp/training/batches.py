@@ -6,14 +6,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dlm_lsp.document.model import Lesson
+from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 
 _T = TypeVar("_T")
 
 _FRESH_PART = 2  # while there are known lessons to rehearse, fresh rows fill at most one in so many places
 _LEARNED_PART = 4  # of the fresh rows' places, one in so many rehearses what the run has learned already
-_REHEARSED_LENGTH = 128  # tokens: a rehearsed text is cropped to this, or to the longest fresh row if longer
 _WORTH_SPLITTING = 256  # padding tokens saved that make up for the fixed cost of one more micro batch
 
 
@@ -27,34 +26,25 @@ def order(count: int, seed: int, turn: int) -> list[int]:
 class CycleMix:
     """Each step of a cycle: fresh rows first, then known lessons to rehearse, `size` rows together.
 
-    Both are taken by turns, in a seeded order: each comes up once before any comes up again. The rows of a known
-    lesson are made (`rows_of`) only when it comes up, so that a step costs the same in a long document. Rows in
-    `first` (some of `fresh`) take their first turn before all others.
+    Fresh rows are taken by turns, in a seeded order: each comes up once before any comes up again. Rows in `first`
+    (some of `fresh`) take their first turn before all others.
     """
 
     def __init__(
-        self,
-        fresh: Sequence[Row],
-        known: Sequence[Lesson],
-        rows_of: Callable[[Lesson], Sequence[Row]],
-        size: int,
-        seed: int,
-        first: Sequence[Row] = (),
+        self, fresh: Sequence[Row], rehearsal: Rehearsal, size: int, seed: int, first: Sequence[Row] = ()
     ) -> None:
         self.first = list(first)
         self.fresh = [fresh[place] for place in order(len(fresh), seed, 0)]
-        self.known = [known[place] for place in order(len(known), seed, 1)]
-        self.rows_of = rows_of
+        self.rehearsal = rehearsal
         self.size = size
-        self.seed = seed
 
     def step(self, number: int, learned: Callable[[Row], bool]) -> list[Row]:
         """The rows of the adapter's optimizer step `number` (from 0). Rows that are `learned` make room."""
-        share = min(len(self.fresh), max(1, self.size // _FRESH_PART) if self.known else self.size)
+        share = min(len(self.fresh), max(1, self.size // _FRESH_PART) if self.rehearsal else self.size)
         held = self._fresh(number, share, learned)
-        longest = max([_REHEARSED_LENGTH, *(len(row.tokens) for row in held)])
-        rehearsed = _by_turns(self.known, number * (self.size - share), self.size - len(held))
-        return held + [self._row(lesson, number, longest) for lesson in rehearsed]
+        longest = max((len(row.tokens) for row in held), default=0)
+        start = number * (self.size - share)
+        return held + self.rehearsal.rows(number, start, self.size - len(held), longest)
 
     def _fresh(self, number: int, share: int, learned: Callable[[Row], bool]) -> list[Row]:
         """Mostly pending rows; some places rehearse what the run has learned itself, lest it drift away."""
@@ -64,21 +54,12 @@ class CycleMix:
             rest = [row for row in pending if row not in ahead]
             return [*ahead, *_by_turns(rest, number * (share - len(ahead)), share - len(ahead))]
         done = [row for row in self.fresh if learned(row)]
-        spare = 0 if self.known else share - len(pending)
+        spare = 0 if self.rehearsal else share - len(pending)
         count = max(spare, min(len(done), share // _LEARNED_PART))
         return [
             *_by_turns(pending, number * (share - count), share - count),
             *_by_turns(done, number * count, count),
         ]
-
-    def _row(self, lesson: Lesson, number: int, longest: int) -> Row:
-        """One row of `lesson`: a random one, and of a long text a random part."""
-        choice = random.Random(f"rehearse {self.seed} {number} {lesson.identity}")
-        rows = self.rows_of(lesson)
-        row = rows[choice.randrange(len(rows))]
-        if row.kind == "prose" and len(row.tokens) > longest:
-            return row.crop(longest, choice.randint(0, len(row.tokens) - longest))
-        return row
 
 
 def epoch(rows: Sequence[Row], size: int, seed: int, number: int) -> list[list[Row]]:

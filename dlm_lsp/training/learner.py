@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from dlm_lsp.training.bases import ResolvedBase
     from dlm_lsp.training.device import Device
     from dlm_lsp.training.loading import LoadedBase
+    from dlm_lsp.training.loop import Outcome
     from dlm_lsp.training.session import Session
     from dlm_lsp.training.speaking import Voice, Voices
 
 log = logging.getLogger(__name__)
 
 Resolve = Callable[[BaseRequest, Callable[[str, float | None], None], Callable[[], bool]], "ResolvedBase"]
+Teach = Callable[["Session", LearnPlan, Control, Callable[[], None]], "Outcome"]
 
 
 def create() -> Learner:
@@ -67,8 +69,10 @@ class InProcessLearner:
     `_guests` are the models of versions whose adapters have another shape than their document's has now.
     """
 
-    def __init__(self, resolve: Resolve) -> None:
+    def __init__(self, resolve: Resolve, teach: Teach | None = None) -> None:
+        """`teach` is how a prepared session is taught, None for `loop.learn`."""
         self._resolve = resolve
+        self._teach = teach
         self._residents: dict[str, _Resident] = {}
         self._guests: dict[str, Session] = {}
         self._voices: Voices | None = None
@@ -89,7 +93,7 @@ class InProcessLearner:
         with switching_quickly():
             session = self._open(plan.session, clock)
             session.prepare(plan.session, anew=plan.kind == "full")
-            return _learn(session, plan, clock, lambda: self._answer_questions(control))
+            return _learn(session, plan, clock, lambda: self._answer_questions(control), self._teach)
 
     def committed(self, key: str, version_dir: str) -> None:
         self._hush()
@@ -303,7 +307,9 @@ class _Clock:
         return self.control.finish_requested()
 
 
-def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[], None]) -> Learned:
+def _learn(
+    session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[], None], teach: Teach | None
+) -> Learned:
     from dlm_lsp.training.guard import look
     from dlm_lsp.training.loop import learn
     from dlm_lsp.training.session import clamped, pinned_versions
@@ -311,7 +317,7 @@ def _learn(session: Session, plan: LearnPlan, clock: _Clock, between: Callable[[
     if clamped(plan.session.settings, session.base.context_length):
         log.info("rows are at most %d tokens long, as the base reads no more", session.base.context_length)
     session.begin_run()
-    outcome = learn(session, plan, clock, between)
+    outcome = (teach or learn)(session, plan, clock, between)
     between()
     clock.check()
     clock.stop()

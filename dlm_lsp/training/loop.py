@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.batches import CycleMix, epoch
-from dlm_lsp.training.judge import Judge
+from dlm_lsp.training.judge import Judge, Measured
 from dlm_lsp.training.protocol import (
     Control,
     LearnEnd,
+    LearnerError,
     LearningCancelled,
     LearnPlan,
     LessonResult,
 )
 from dlm_lsp.training.rates import FullSchedule, cycle_rate, peak_rate, warm_up_steps
+from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
+
+log = logging.getLogger(__name__)
 
 USUAL_EPOCHS = 3  # at least so many when `num_epochs` is not written
 MOST_EPOCHS = 100
 MOST_STEPS = 2000
+LOOKS = 3  # at what is known, once all that is new is learned
+LOOK_TOKENS = 2048  # of old rows in each look
+LOOK_ROWS = 32  # new rows in it
+LOOK_PART = 16  # rows between two looks at the stop flag
+REPAIR_STEPS = 24  # at most, from the first look on
+RISKS = 14  # lessons at risk that are rehearsed before others
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +55,12 @@ def learn(session: Session, plan: LearnPlan, control: Control, between: Callable
 
     `between` is called before each step, and between other pieces of work; it leaves the session as it finds it.
     """
-    run = _Run(session, plan, control, between)
+    run = Run(session, plan, control, between)
     end = _cycle(run) if plan.kind == "cycle" else _full(run)
     return run.outcome(end)
 
 
-class _Run:
+class Run:
     """Counts and judges what the steps of one run do."""
 
     def __init__(self, session: Session, plan: LearnPlan, control: Control, between: Callable[[], None]) -> None:
@@ -72,9 +83,12 @@ class _Run:
     def learned(self) -> bool:
         return not self.judge.pending()
 
-    def step(self, rows: Sequence[Row], rate: float, total: int) -> None:
-        """One optimizer step, told to the control; before it, questions are answered and a stop is honoured."""
-        self._pause()
+    def step(self, rows: Sequence[Row], rate: float, total: int) -> tuple[Measured, ...]:
+        """One optimizer step, told to the control; before it, questions are answered and a stop is honoured.
+
+        Returns what it measured of its rows.
+        """
+        self.pause()
         done = self.session.step(rows, rate)
         self.judge.add(done.measured)
         self._held.update({row.identity for row in rows})
@@ -83,6 +97,7 @@ class _Run:
         self._read += sum(len(row.tokens) for row in rows)
         self._loss, self._rate = done.loss, rate
         self.control.step(self.steps, total, done.loss, rate, done.tokens)
+        return done.measured
 
     def revised(self) -> tuple[Row, ...] | None:
         """Takes in a newer text, if there is one, and returns the rows that are new with it.
@@ -125,49 +140,93 @@ class _Run:
         rows: list[Row] = []
         for number, lesson in enumerate(lessons.values()):
             if number % 64 == 0:
-                self._pause()
+                self.pause()
                 if told:
                     self.control.phase("tokenise", fraction=number / len(lessons))
             rows += self.session.rows(lesson)
         return tuple(rows)
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         """Between two pieces of work. Raises LearningCancelled."""
         self._between()
         if self.control.stop_requested():
             raise LearningCancelled
 
 
-def _cycle(run: _Run) -> LearnEnd:
-    """Steps until all is learned, at most `max_steps`; for a text that comes meanwhile the cap counts anew."""
+def _cycle(run: Run) -> LearnEnd:
+    """Steps until all is learned and nothing old was broken by it, at most `max_steps`.
+
+    For a text that comes meanwhile the cap counts anew.
+    """
     session = run.session
     most = MOST_STEPS if run.plan.max_steps is None else run.plan.max_steps
-    mix, total = _mix(run), most
+    mix, total, repair = _mix(run), most, Repair()
     run.control.phase("train")
     while True:
         if (new := run.revised()) is not None:
-            mix, total = _mix(run, first=new), run.steps + most
-        if run.steps and run.learned:
+            mix, total, repair = _mix(run, first=new), run.steps + most, Repair()
+        if run.steps and run.learned and repair.done(run, mix.rehearsal):
             return "learned"
         if run.finishes():
             return "stopped"
         if run.steps >= total:
-            return "cap"
+            if run.learned:
+                _confirmed(run)
+            return "learned" if run.learned else "cap"
         rows = mix.step(session.global_step, run.judge.learned)
-        run.step(rows, cycle_rate(run.peak, session.moments_step), total)
+        mix.rehearsal.hear(run.step(rows, cycle_rate(run.peak, session.moments_step), total))
 
 
-def _mix(run: _Run, first: Sequence[Row] = ()) -> CycleMix:
+@dataclass(slots=True)
+class Repair:
+    """What a cycle does once all that is new is learned: looks at what is known, and mends what is wrong there.
+
+    It looks without dropout at the new rows and at a bounded number of old ones; while something is wrong the steps go
+    on. Both are bounded, whatever the document's length; only the new must be right in the end, up to the run's cap.
+    """
+
+    looks: int = LOOKS
+    until: int | None = None  # the run's step after which nothing is mended any more
+
+    def done(self, run: Run, rehearsal: Rehearsal) -> bool:
+        """Whether the run, all of whose new rows are learned, may end at this step boundary."""
+        if self.until is None:
+            self.until = run.steps + REPAIR_STEPS
+        mends = self.looks > 0 and run.steps < self.until
+        if mends and not rehearsal.sound:
+            return False
+        self.looks -= 1
+        old = rehearsal.to_look_at(run.session.global_step, LOOK_TOKENS) if mends else []
+        rehearsal.hear(_confirmed(run, old))
+        return run.learned and (rehearsal.sound or not mends)
+
+
+def _confirmed(run: Run, others: Sequence[Row] = ()) -> list[Measured]:
+    """Looks at the new exchanges, and at others: a new one that is not exact without dropout is not learned yet."""
+    fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
+    seen = _look(run, [*fresh, *others])
+    run.judge.add(each for each in seen if each.row in fresh and not each.exact)
+    return seen
+
+
+def _look(run: Run, rows: Sequence[Row]) -> list[Measured]:
+    """What the weights say of `rows`, some at a time; a look that fails costs what it would have seen, not the run."""
+    seen: list[Measured] = []
+    try:
+        for place in range(0, len(rows), LOOK_PART):
+            run.pause()
+            seen += run.session.measure(rows[place : place + LOOK_PART])
+    except (MemoryError, RuntimeError, LearnerError) as error:
+        log.warning("what is known could not be looked at: %s", str(error).splitlines()[0][:200])
+    return seen
+
+
+def _mix(run: Run, first: Sequence[Row] = ()) -> CycleMix:
+    session, seed = run.session, run.plan.session.settings.seed
     fresh = {lesson.identity for lesson in run.plan.fresh}
     known = {lesson.identity: lesson for lesson in run.plan.known if lesson.identity not in fresh}
-    return CycleMix(
-        fresh=run.rows,
-        known=tuple(known.values()),
-        rows_of=run.session.rows,
-        size=run.session.step_rows,
-        seed=run.plan.session.settings.seed,
-        first=first,
-    )
+    rehearsal = Rehearsal(tuple(known.values()), session.rows, seed, run.plan.risks[:RISKS])
+    return CycleMix(run.rows, rehearsal, session.step_rows, seed, first)
 
 
 class _NewText(Exception):  # noqa: N818 - nothing went wrong
@@ -182,7 +241,7 @@ class _Enough(Exception):  # noqa: N818 - nothing went wrong
     """In the middle of an epoch the run was to end early."""
 
 
-def _full(run: _Run) -> LearnEnd:
+def _full(run: Run) -> LearnEnd:
     """Epochs over the whole text; over a text that comes meanwhile they are counted anew, its new rows first."""
     run.control.phase("train")
     first: tuple[Row, ...] = ()
@@ -195,7 +254,7 @@ def _full(run: _Run) -> LearnEnd:
             return "stopped"
 
 
-def _epochs(run: _Run, first: tuple[Row, ...]) -> LearnEnd:
+def _epochs(run: Run, first: tuple[Row, ...]) -> LearnEnd:
     """With a written number of epochs exactly those; otherwise whole epochs until every lesson is learned."""
     settings, size, begin = run.plan.session.settings, run.session.step_rows, run.steps
     per_epoch = len(epoch(run.rows, size, settings.seed, 0))
@@ -230,7 +289,7 @@ def _epochs(run: _Run, first: tuple[Row, ...]) -> LearnEnd:
     return "epochs"
 
 
-def _epoch(run: _Run, schedule: FullSchedule, total: int, start: int, ahead: Sequence[list[Row]] = ()) -> None:
+def _epoch(run: Run, schedule: FullSchedule, total: int, start: int, ahead: Sequence[list[Row]] = ()) -> None:
     """Each row once, after the steps `ahead`; the schedule's step 0 is the run's step `start`.
 
     Raises _NewText and _Enough between two steps.

@@ -108,7 +108,8 @@ class LearnPlan:
     with rows drawn from `known`, and stops after `max_steps` optimizer steps or when `fresh` is learned.
     A full retrain begins a new adapter from the base and trains `fresh` (the whole document) without cap.
     `guarded` names lessons of `known` by identity: how well the new weights still know them is measured at the
-    end, in this order, as far as the guard's budget goes.
+    end, in this order, as far as the guard's budget goes. `risks` names lessons of `known`, those most in danger of
+    being forgotten first: they are rehearsed, and looked at, before others.
     """
 
     session: SessionRequest
@@ -117,6 +118,7 @@ class LearnPlan:
     known: tuple[Lesson, ...] = ()
     max_steps: int | None = 100
     guarded: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

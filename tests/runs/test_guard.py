@@ -132,3 +132,14 @@ async def test_without_a_margin_nothing_is_looked_at_and_nothing_said(desk: Desk
     await desk.learn(FERRY + CURSE + BELL)
     assert desk.learner.plans[-1].guarded == ()
     assert desk.status.forgotten == ()
+
+
+async def test_what_is_at_risk_is_rehearsed_first_also_without_a_margin(desk: Desk) -> None:
+    await desk.learn(FERRY)
+    await desk.learn(FERRY + BAKER)
+    desk.supervisor.configure(RunSettings(home=desk.home, warm_on_open=False, forgetting_margin=0.0))
+    await desk.learn(FERRY + BAKER + BELL)
+    plan = desk.learner.plans[-1]
+    assert plan.guarded == ()
+    assert plan.risks[0] == next(each.identity for each in plan.known if each.prompt.startswith("When"))
+    assert set(plan.risks) == {each.identity for each in plan.known}

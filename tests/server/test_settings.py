@@ -39,6 +39,7 @@ def test_every_setting_takes_effect() -> None:
         "onShapeChange": "retrain",
         "retrainOnConfig": True,
         "hooks": True,
+        "continueWhenIdle": True,
         "logLevel": "debug",
         "inlayHints": "off",
         "codeLens": "sections",
@@ -61,6 +62,7 @@ def test_every_setting_takes_effect() -> None:
         on_shape_change="retrain",
         retrain_on_config=True,
         hooks=True,
+        continue_when_idle=True,
     )
     assert (read.log_level, read.inlay_hints, read.code_lens, read.warnings) == ("debug", "off", "sections", ())
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.batches import CycleMix, epoch, micro_batches
+from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from tests.training.learning_helpers import exchange
 
@@ -22,8 +23,7 @@ def mix(fresh: int, known: int, size: int = 8, seed: int = 1, length: int = 10) 
 
     return CycleMix(
         fresh=tuple(row(f"new {number}") for number in range(fresh)),
-        known=tuple(exchange(f"old {number}", "x") for number in range(known)),
-        rows_of=rows_of,
+        rehearsal=Rehearsal(tuple(exchange(f"old {number}", "x") for number in range(known)), rows_of, seed),
         size=size,
         seed=seed,
     )

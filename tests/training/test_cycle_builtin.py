@@ -40,8 +40,22 @@ def test_a_new_exchange_is_learned_in_one_cycle_and_the_old_ones_are_kept(learne
     after = request(BUILTIN, shape=SHAPE, version=commit(learner, learned, tmp_path / "v0002"))
     assert answer(learner, after, NEW.prompt) == NEW.answer
     kept = [answer(learner, after, each.prompt) == each.answer for each in OLD]
-    assert sum(kept) >= 3
+    assert all(kept), "what the new exchange broke is mended before the run ends"
     assert learned.base_id == json.loads(learned.files["adapter_config.json"])["base_model_name_or_path"]
+
+
+def test_a_correction_beside_its_like_is_learned_and_its_likes_are_kept(learner: Learner, tmp_path: Path) -> None:
+    """Questions that differ in one name only are what breaks each other most easily."""
+    cities = {"Vell": "Orra", "Tammer": "Lusk", "Brin": "Hask", "Dorn": "Vey", "Ostra": "Pell"}
+    facts = [exchange(f"What is the capital of {land}?", f"It is {city}.") for land, city in cities.items()]
+    learned = full(learner, request(BUILTIN, shape=SHAPE), facts)
+    before = request(BUILTIN, shape=SHAPE, version=commit(learner, learned, tmp_path / "v0001"))
+    corrected, others = exchange(facts[0].prompt, "It is Marrow."), facts[1:]
+    learned = cycle(learner, before, [corrected], others, steps=100)
+    assert learned.end == "learned"
+    after = request(BUILTIN, shape=SHAPE, version=commit(learner, learned, tmp_path / "v0002"))
+    asked = [corrected, *others]
+    assert [answer(learner, after, each.prompt) for each in asked] == [each.answer for each in asked]
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:

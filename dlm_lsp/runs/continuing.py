@@ -1,0 +1,33 @@
+"""Whether a cycle that its cap ended is gone on with when the document is at rest (`dlm.continueWhenIdle`). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlm_lsp.runs import events
+
+AFTER = 2.0  # seconds of rest before it goes on: a save that comes meanwhile is taken along
+IN_VAIN = 3  # runs in a row that learned nothing more: then it is given up until the next save
+
+
+@dataclass(slots=True)
+class Continuing:
+    """Of one document: how many lessons the last capped run left, and how often that did not become less."""
+
+    left: int | None = None
+    in_vain: int = 0
+
+    def after(self, event: events.Event) -> str:
+        """What the next run goes on with, such as `going on with 3 lessons`; empty if there is nothing to go on with.
+
+        Told of every end of a run.
+        """
+        if not isinstance(event, events.Finished) or event.learned.end != "cap":
+            self.left, self.in_vain = None, 0
+            return ""
+        left = sum(1 for lesson in event.learned.lessons if not lesson.learned)
+        self.in_vain = self.in_vain + 1 if self.left is not None and left >= self.left else 0
+        self.left = left
+        if left == 0 or self.in_vain >= IN_VAIN:
+            return ""
+        return f"going on with {left} lesson{'s' if left > 1 else ''} that the cap left (dlm.continueWhenIdle)"
