@@ -20,14 +20,12 @@ from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.continuing import AFTER
 from dlm_lsp.runs.hooking import Hooking
 from dlm_lsp.runs.records import Pending, Record, Records, Running
-from dlm_lsp.runs.reload import Change, Difference, difference
 from dlm_lsp.runs.run import RunControl, RunRequest, execute
 from dlm_lsp.runs.sections import purpose
 from dlm_lsp.runs.settings import RunSettings
-from dlm_lsp.runs.status import Failure, RunState
+from dlm_lsp.runs.status import Failure
 from dlm_lsp.runs.steering import Steering
-from dlm_lsp.runs.stopping import EarlyStop
-from dlm_lsp.runs.telling import countdown
+from dlm_lsp.runs.succession import CALLED_OFF, HELD, Succession
 from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker, on_loop
 from dlm_lsp.training.protocol import RunKind, SessionInfo
@@ -36,10 +34,6 @@ log = logging.getLogger(__name__)
 
 # How often a run that waits for another process' lock looks again, in seconds.
 _LOCK_POLL = 0.5
-MAX_RESTARTS = 3
-"""How many runs in a row may end early for a newer text; after them one goes on to its own end."""
-HELD = "restart waits for a valid document"
-CALLED_OFF = "the text saved meanwhile was not trained, because the run before it {}; save again, or Train Now"
 # What the worker gets at the end to put its run away, once the learner that kept it is gone, in seconds.
 _AFTER_ABANDONING = 0.3
 
@@ -61,6 +55,7 @@ class RunQueue:
         self._ready: deque[Record] = deque()
         self._active: Record | None = None
         self._runs = itertools.count(1)
+        self.succession = Succession(self.records, clock, self._unready, self._tell_queued, self._became_idle)
         self.closing = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -156,7 +151,11 @@ class RunQueue:
         While another run of the document goes on, that one may take the text in instead.
         """
         pending, rest = record.pending, record.rest_until - self._clock.monotonic()
-        if pending is not None and record.running is not None and not self._follows(record, record.running, pending):
+        if (
+            pending is not None
+            and record.running is not None
+            and not self.succession.follows(record, record.running, pending)
+        ):
             return
         # What the author asked for by command (`unfinished`) does not wait.
         if pending is None or pending.unfinished or record.running is not None or rest <= 0:
@@ -167,99 +166,6 @@ class RunQueue:
             self._tell_queued(record, pending, detail)
         record.debouncer.touch(rest, rest)
 
-    def _follows(self, record: Record, running: Running, pending: Pending) -> bool:
-        """What a newer text does to the run that goes on; whether it needs a run of its own after that one."""
-        steering = running.steering
-        apart = running.request.named_only or pending.named or pending.kind == "full"  # each is a run of its own
-        if steering.stop.is_set() or apart or running.request.store is not record.store:
-            return True
-        differs = difference(steering.learns, pending.document, record.path)
-        if differs.change in (Change.CONFIG, Change.SHAPE):
-            return self._restarts(record, running, pending, differs)
-        if not self._goes_on(record, running):
-            pending.detail = "restarting with the saved text"  # it finishes what the other one had to leave
-            return True
-        pending.detail = ""
-        if pending.ready:
-            pending.ready = False
-            self._ready.remove(record)
-        run = running.request.run
-        if differs.change is Change.NONE and steering.settled and not pending.unfinished:
-            steering.withdraw()
-            if record.status.state is RunState.ABSORBING:
-                self.records.tell(record, events.GoingOn, run=run)
-            self._not_needed(record)
-        else:
-            pending.offered = True
-            steering.offer(pending.document)
-            if record.status.state is RunState.TRAINING:
-                self.records.tell(record, events.Absorbing, run=run)
-        return False
-
-    def _restarts(self, record: Record, running: Running, pending: Pending, differs: Difference) -> bool:
-        """The run ends early for the text that waits, which has other settings; False where that one has to wait."""
-        running.steering.withdraw()
-        pending.offered = False
-        if record.broken:
-            pending.detail = f"restarting with {differs.told}"
-            self.records.note(record, f"saved, not trained: the document has errors; {self.hold(record)}")
-            return False
-        if record.restarts >= MAX_RESTARTS and not running.early.asked:
-            times = f"{MAX_RESTARTS} times in a row"
-            told = f"runs were restarted {times}, so this one ends first; after it applies {differs.told}"
-            self.records.note(record, told)
-            return True
-        pending.detail = f"restarting with {differs.told}"
-        if not running.early.settled:
-            running.steering.finish()
-            running.early.ask(pending.detail)
-        return True
-
-    def hold(self, record: Record) -> str:
-        """The newest saved text has errors: a restart waits for one without. Says so; empty when none is pending."""
-        record.broken = True
-        pending = record.pending
-        if pending is None or not pending.detail:
-            return ""
-        if pending.ready:
-            pending.ready = False
-            self._ready.remove(record)
-        record.debouncer.cancel()
-        if not pending.held:
-            pending.held = True
-            if record.running is None:
-                self._tell_queued(record, pending, HELD)
-            elif record.running.early.asked:
-                record.running.early.ask(HELD)
-            self._became_idle(record)
-        return HELD
-
-    def _goes_on(self, record: Record, running: Running) -> bool:
-        """Takes back that the run shall end early, if that was so; False if it is too late."""
-        if not running.steering.go_on():
-            return False
-        if running.early.asked:
-            running.early.release()
-            self.records.tell(record, events.GoingOn, run=running.request.run)
-        return True
-
-    def _not_needed(self, record: Record) -> None:
-        """The run that goes on learns all that the waiting one was for."""
-        record.pending = None
-        record.debouncer.cancel()
-        self.records.refresh(record)
-
-    def _absorbed(self, record: Record, running: Running, event: events.Absorbed) -> None:
-        running.request = replace(running.request, document=event.text)
-        self.records.change(record, event)
-        pending = record.pending
-        if pending is None or not pending.offered or pending.unfinished:
-            return
-        newest = pending.document is event.text
-        if newest or difference(event.text, pending.document, record.path).change is Change.NONE:
-            running.steering.withdraw()
-            self._not_needed(record)
-
     def make_ready(self, record: Record) -> None:
         """The waiting run may begin as soon as the worker is free."""
         record.forget_lock_timer()
@@ -267,6 +173,11 @@ class RunQueue:
             record.pending.ready = True
             self._ready.append(record)
         self._dispatch()
+
+    def _unready(self, record: Record) -> None:
+        """The waiting run is not to begin yet, if it was about to."""
+        if record in self._ready:
+            self._ready.remove(record)
 
     def _dispatch(self) -> None:
         """Hands the worker the next run, if it has none."""
@@ -297,37 +208,12 @@ class RunQueue:
         self._active = record
         record.restarts = record.restarts + 1 if pending.detail else 0
         steering = Steering(request.document)
-        record.running = Running(request, steering, self._early_stop(record, pending.run))
+        record.running = Running(
+            request, steering, self.succession.early_stop(record, pending.run, self.settings.stop_deadline_seconds)
+        )
         called = self.hooking.of_run(record, steering)
         control = RunControl(request, steering, self._post, self._clock, self.asking.during_run, called)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
-
-    def _early_stop(self, record: Record, run: int) -> EarlyStop:
-        def tell(detail: str, left: float | None) -> None:
-            self.records.tell(record, events.Stopping, run=run, detail=detail, seconds_left=left)
-
-        return EarlyStop(self._clock, self.settings.stop_deadline_seconds, tell, lambda: self._overdue(record, run))
-
-    def _overdue(self, record: Record, run: int) -> None:
-        """The run did not stop in time. It keeps the worker while it lasts; nothing is to follow it by itself."""
-        waited = countdown(self.settings.stop_deadline_seconds)
-        off = self._call_off(record)
-        detail = f"it was asked to stop {waited} minutes ago and came to no step boundary."
-        self.records.tell(record, events.Stuck, run=run, detail=detail)
-        if off:
-            self.records.note(record, CALLED_OFF.format("did not stop in time"))
-
-    def _call_off(self, record: Record) -> bool:
-        """Of what waits, a text that the run was to take in or to end for is no run of its own; whether it was one."""
-        pending = record.pending
-        if pending is None or pending.unfinished or not (pending.detail or pending.offered):
-            return False
-        record.pending = None
-        record.debouncer.cancel()
-        if pending.ready:
-            self._ready.remove(record)
-        self.records.refresh(record)
-        return True
 
     def _post(self, event: events.Event) -> None:
         """On the worker's thread: hands an event to the loop."""
@@ -342,7 +228,7 @@ class RunQueue:
             record.failed = self._missed(record, running, event) or record.failed
             self._active = record.running = None
             running.early.settle()
-            off = isinstance(event, events.Failed) and self._call_off(record)
+            off = isinstance(event, events.Failed) and self.succession.call_off(record)
             self.records.change(record, event)
             if off:
                 self.records.note(record, CALLED_OFF.format("failed"))
@@ -356,7 +242,7 @@ class RunQueue:
         elif isinstance(event, events.SourcesRead):
             self._sources_read(record, running, event)
         elif isinstance(event, events.Absorbed):
-            self._absorbed(record, running, event)
+            self.succession.absorbed(record, running, event)
         else:
             if isinstance(event, events.Phase) and event.name == "write":
                 running.early.settle()
@@ -461,8 +347,7 @@ class RunQueue:
         assert pending is not None
         record.debouncer.cancel()
         record.forget_lock_timer()
-        if record in self._ready:
-            self._ready.remove(record)
+        self._unready(record)
         if record.running is None:
             self.records.tell(record, events.Cancelled, run=pending.run, version=record.status.version)
         self._became_idle(record)

@@ -136,7 +136,7 @@ class Supervisor:
         self._records.look(record)
         settings = self._queue.settings
         if note := why_not(settings, document, reason, trusted=self.trusted):
-            held = self._queue.hold(record) if not document.trainable else ""
+            held = self._queue.succession.hold(record) if not document.trainable else ""
             self._records.note(record, f"{note}; {held}" if held else note)
             return
         self._queue.add(record, "cycle", document)

@@ -19,9 +19,9 @@ import pytest
 
 from dlm_lsp.document import Document
 from dlm_lsp.runs import events, queue, records, run, snapshot, texts
-from dlm_lsp.runs.queue import HELD
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.succession import HELD
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import Commit, Holder, Ledger, StoreError, Version
 from dlm_lsp.store.store import Inspection

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlm_lsp.runs import events
-from dlm_lsp.runs.queue import CALLED_OFF, HELD, MAX_RESTARTS
 from dlm_lsp.runs.status import DocumentStatus, RunState
 from dlm_lsp.runs.stopping import EarlyStop
+from dlm_lsp.runs.succession import CALLED_OFF, HELD, MAX_RESTARTS
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server.diagnostics import problems
 from tests.fakes import BREAK, FAIL, STUBBORN, Gate
