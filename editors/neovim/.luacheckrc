@@ -1,3 +1,3 @@
 std = "luajit"
-max_line_length = 130
+max_line_length = 135
 globals = { "vim" }

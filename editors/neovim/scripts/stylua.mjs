@@ -8,16 +8,20 @@ const stylua = createRequire(import.meta.url)(place);
 const options = readFileSync(fileURLToPath(new URL("../.stylua.toml", import.meta.url)), "utf8");
 const option = (name) => new RegExp(`^${name} *= *"?(\\w+)"?`, "m").exec(options)?.[1];
 
-const config = stylua.Config.new();
-config.column_width = Number(option("column_width"));
-config.indent_width = Number(option("indent_width"));
-config.indent_type = stylua.IndentType[option("indent_type")];
-config.quote_style = stylua.QuoteStyle[option("quote_style")];
+// A new one each time: formatting takes it away.
+function config() {
+  const made = stylua.Config.new();
+  made.column_width = Number(option("column_width"));
+  made.indent_width = Number(option("indent_width"));
+  made.indent_type = stylua.IndentType[option("indent_type")];
+  made.quote_style = stylua.QuoteStyle[option("quote_style")];
+  return made;
+}
 
 let stale = 0;
 for (const file of given.filter((each) => each !== "--check")) {
   const before = readFileSync(file, "utf8");
-  const after = stylua.formatCode(before, config, undefined, stylua.OutputVerification.Full);
+  const after = stylua.formatCode(before, config(), undefined, stylua.OutputVerification.Full);
   if (before === after) continue;
   stale += 1;
   if (given.includes("--check")) console.error(`${file}: is not as stylua formats it`);
