@@ -93,8 +93,7 @@
 
 (cl-defmethod eglot-client-capabilities ((_server dlm-eglot-server))
   "Declare that statuses are shown."
-  (append (cl-call-next-method)
-          '(:experimental (:dlm (:trainingStatus t)))))
+  (plist-put (cl-call-next-method) :experimental '(:dlm (:trainingStatus t))))
 
 (cl-defmethod eglot-handle-notification
   ((server dlm-eglot-server) (_method (eql dlm/trainingStatus)) &rest status)

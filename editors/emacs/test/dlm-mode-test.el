@@ -13,7 +13,7 @@
 
 (defmacro dlm-test--until (what condition)
   "Wait until CONDITION holds, and return it; an error about WHAT after a minute."
-  `(with-timeout (60 (error "Waited for nothing: %s; %S" ,what (dlm-status)))
+  `(with-timeout (30 (error "Waited for nothing: %s; %S" ,what (dlm-status)))
      (let (found)
        (while (not (setq found ,condition)) (accept-process-output nil 0.05))
        found)))
@@ -51,13 +51,12 @@
 
 (defun dlm-test--said (run)
   "Call RUN, and return the first thing that is said then."
-  (let (said)
-    (cl-letf (((symbol-function 'message)
-               (lambda (form &rest given)
-                 (when (and form (string-prefix-p "dlm:" form)) (push (apply #'format form given) said)))))
-      (funcall run)
-      (dlm-test--until "a message" said))
-    (car (last said))))
+  (let* ((said nil) (note (lambda (result) (push (plist-get result :message) said))))
+    (advice-add 'dlm--tell :before note)
+    (unwind-protect
+        (progn (funcall run) (dlm-test--until "a message" said))
+      (advice-remove 'dlm--tell note))
+    (car said)))
 
 (ert-deftest dlm-a-save-is-learned ()
   "A save is learned; commands, answers and the mode line tell of it."
