@@ -43,9 +43,7 @@ class Helix(Terminal):
         shutil.copytree(ROOT / "editors" / "helix" / "runtime", configuration / "runtime")
         languages = (ROOT / "editors" / "helix" / "languages.toml").read_text()
         assert 'command = "dlm-lsp"' in languages
-        (configuration / "languages.toml").write_text(
-            languages.replace('command = "dlm-lsp"', f'command = "{SERVER}"')
-        )
+        (configuration / "languages.toml").write_text(languages.replace('command = "dlm-lsp"', f'command = "{SERVER}"'))
         (configuration / "config.toml").write_text(EDITOR_CONFIG)
         (folder / ".git").mkdir()
         self.document = folder / "notes.dlm"
