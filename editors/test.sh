@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [EDITOR…]: sets up real editors in the cache and runs the tests in them. Editors: vscode neovim helix emacs page
+# test.sh [EDITOR…]: sets up real editors in the cache and runs the tests in them. Editors: vscode neovim helix emacs
 # others (default: all). What cannot be had here is skipped: loudly, and counted in the last line. What runs must pass.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -61,16 +61,10 @@ emacs() { run "Emacs" emacs "$here/emacs/test/run.sh"; }
 
 others() { run "Zed, Sublime, Kate, submissions: well formed" neovim screen test_configurations.py; }
 
-# The page that `dlm-lsp serve --page` shows, in a browser.
-page() {
-  [ -d "$root/tests/page" ] || return 0
-  run "The page" "extension chromium" "$python" -m pytest -q "$root/tests/page"
-}
-
-for editor in "${@:-vscode neovim helix emacs page others}"; do
+for editor in "${@:-vscode neovim helix emacs others}"; do
   for each in $editor; do
     case $each in
-      vscode | neovim | helix | emacs | page | others) "$each" ;;
+      vscode | neovim | helix | emacs | others) "$each" ;;
       *) echo "test.sh: there are no tests for $each" >&2 && exit 2 ;;
     esac
   done
