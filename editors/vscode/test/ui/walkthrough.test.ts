@@ -51,7 +51,7 @@ test("saving it ticks the next step off", async () => {
 });
 
 test("Enter behind a key that holds a table indents, and behind one that does not, does not", async () => {
-  await bench.open("first-lesson.dlm");
+  await bench.page.locator('.tab[data-resource-name="first-lesson.dlm"]').click();
   await bench.focusEditor();
   await bench.page.keyboard.press("Control+Home");
   await bench.page.keyboard.press("End");
