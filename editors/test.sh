@@ -57,7 +57,10 @@ neovim() {
 
 helix() { run "Helix: the screen" "helix tmux" screen test_helix.py; }
 
-emacs() { run "Emacs" emacs "$here/emacs/test/run.sh"; }
+emacs() {
+  run "Emacs: compiled, checked, tested" emacs "$here/emacs/test/run.sh"
+  run "Emacs: the screen" "emacs tmux" screen test_emacs.py
+}
 
 others() { run "Zed, Sublime, Kate, submissions: well formed" neovim screen test_configurations.py; }
 
