@@ -43,7 +43,7 @@ test("the example is opened from the walkthrough, and the step is done", async (
 });
 
 test("saving it ticks the next step off", async () => {
-  await bench.open("first-lesson.dlm");
+  await bench.page.locator('.tab[data-resource-name="first-lesson.dlm"]').click();
   await bench.palette("DLM: Train Now");
   await bench.statusBecomes(/learned v1/);
   await walkthrough();
@@ -60,7 +60,8 @@ test("Enter behind a key that holds a table indents, and behind one that does no
     ["training:", "lora_r: 8"],
     ["system_prompt: |", "Be brief."],
   ] as const) {
-    await bench.page.keyboard.insertText(key);
+    await bench.page.keyboard.type(key, { delay: 30 });
+    await bench.page.keyboard.press("Escape");
     await bench.page.keyboard.press("Enter");
     await bench.page.keyboard.insertText(more);
     await bench.page.keyboard.press("Enter");
