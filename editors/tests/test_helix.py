@@ -90,6 +90,7 @@ def test_a_save_is_learned_and_a_second_one_says_there_is_nothing_new(tmp_path: 
     editor.keys("Enter")
     editor.type("Nobody sails.")
     editor.keys("Escape")
+    editor.until(" NOR ")  # an escape and what follows at once would be one key
     editor.type(":w")
     editor.keys("Enter")
     editor.until("steps (v0001)")
