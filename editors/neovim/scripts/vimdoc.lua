@@ -106,12 +106,18 @@ end
 heading("Functions", "dlm.functions")
 functions("init.lua")
 heading("Events", "dlm.events")
-wrapped("`User DlmStatus` is fired after every change of a document's status. Its data holds {uri} and {status}: what "
-  .. "`dlm/trainingStatus` brought (docs/protocol.md), or nil when the server is gone.", 0)
+wrapped(
+  "`User DlmStatus` is fired after every change of a document's status. Its data holds {uri} and {status}: what "
+    .. "`dlm/trainingStatus` brought (docs/protocol.md), or nil when the server is gone.",
+  0
+)
 put()
 heading("Highlights", "dlm.highlights")
-wrapped("The marks in the sign column are drawn with `DlmLearned`, `DlmPartly`, `DlmNew`, `DlmWaiting`, `DlmLearning`, "
-  .. "`DlmFailed` and `DlmForgotten`; by default they are linked to the signs of diagnostics.", 0)
+wrapped(
+  "The marks in the sign column are drawn with `DlmLearned`, `DlmPartly`, `DlmNew`, `DlmWaiting`, `DlmLearning`, "
+    .. "`DlmFailed` and `DlmForgotten`; by default they are linked to the signs of diagnostics.",
+  0
+)
 put()
 put("vim:tw=78:ts=8:noet:ft=help:norl:")
 

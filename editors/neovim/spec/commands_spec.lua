@@ -63,9 +63,12 @@ spec.case(":Dlm retrain! starts over without asking, :Dlm cancel stops it", func
 end)
 
 spec.case("a subcommand that does not exist is told by name", function()
-  spec.truthy(notified(function()
-    vim.cmd("Dlm fly")
-  end):find(":Dlm fly", 1, true), "message")
+  spec.truthy(
+    notified(function()
+      vim.cmd("Dlm fly")
+    end):find(":Dlm fly", 1, true),
+    "message"
+  )
 end)
 
 spec.case(":checkhealth dlm names the program, the packages and the document", function()

@@ -211,7 +211,7 @@ export class Workbench {
     return labels.join(" | ");
   }
 
-  async statusBecomes(pattern: RegExp, patience = 60_000): Promise<string> {
+  async statusBecomes(pattern: RegExp, patience = 120_000): Promise<string> {
     let newest = "";
     await until(
       `the status is ${pattern}`,
