@@ -151,14 +151,11 @@ class RunQueue:
         While another run of the document goes on, that one may take the text in instead.
         """
         pending, rest = record.pending, record.rest_until - self._clock.monotonic()
-        if (
-            pending is not None
-            and record.running is not None
-            and not self.succession.follows(record, record.running, pending)
-        ):
+        running = record.running
+        if pending is not None and running is not None and not self.succession.follows(record, running, pending):
             return
         # What the author asked for by command (`unfinished`) does not wait.
-        if pending is None or pending.unfinished or record.running is not None or rest <= 0:
+        if pending is None or pending.unfinished or running is not None or rest <= 0:
             self.make_ready(record)
             return
         detail = f"{self.settings.min_interval_seconds:g} s of rest between runs (dlm.minIntervalSeconds)"
@@ -208,9 +205,8 @@ class RunQueue:
         self._active = record
         record.restarts = record.restarts + 1 if pending.detail else 0
         steering = Steering(request.document)
-        record.running = Running(
-            request, steering, self.succession.early_stop(record, pending.run, self.settings.stop_deadline_seconds)
-        )
+        early = self.succession.early_stop(record, pending.run, self.settings.stop_deadline_seconds)
+        record.running = Running(request, steering, early)
         called = self.hooking.of_run(record, steering)
         control = RunControl(request, steering, self._post, self._clock, self.asking.during_run, called)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))

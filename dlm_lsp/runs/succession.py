@@ -1,4 +1,4 @@
-"""What a newer text does to the run that goes on: taken in by it, ended for, or left for after it. On the loop's thread."""
+"""What a newer text does to the run that goes on: taken in by it, ended for, or left for after it. For the loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALLED_OFF = "the text saved meanwhile was not trained, because the run before i
 class Succession:
     """Decides between a document's running run and its waiting one.
 
-    `unready` takes a waiting run out of the row for the worker, `queued` tells of it, `idle` is told when a document may
+    `unready` takes a waiting run out of the row for the worker, `queued` tells of it, `idle` hears when a document may
     have nothing to do any more.
     """
 

@@ -93,7 +93,7 @@ function followed(live: Run | null, status: TrainingStatus): Run | null {
       version: ended?.outcome === "finished" ? status.version : null,
     };
   }
-  if (run.state === "queued" || run.state === "waiting") return live;
+  if (run.state === "queued" || run.state === "restarting" || run.state === "waiting") return live;
   const now = status.sections.filter((each) => each.state === "learning").map((each) => each.section_id);
   const base: Run =
     live !== null && live.run === run.run

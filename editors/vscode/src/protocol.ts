@@ -14,12 +14,16 @@ export interface Extent {
 export type RunState =
   | "idle"
   | "queued"
+  | "restarting"
   | "waiting"
   | "loading"
   | "preparing"
   | "training"
+  | "absorbing"
+  | "swapping"
   | "writing"
   | "stopping"
+  | "stuck"
   | (string & {});
 
 export type SectionState =

@@ -58,8 +58,9 @@ export class RunProgress implements vscode.Disposable {
 
   private long(run: Run): boolean {
     const limit = setting("progressNotificationSeconds", 10);
-    // One run goes on at a time in one server, so that its status is the one that is not idle or queued.
-    const view = this.statuses.all().find((each) => each.run !== null && each.run.state !== "queued")?.run ?? null;
+    // One run goes on at a time in one server, so that its status is the one that is not idle or only waits for its turn.
+    const turn = ["queued", "restarting"];
+    const view = this.statuses.all().find((each) => each.run !== null && !turn.includes(each.run.state))?.run ?? null;
     return expectedLong(view, (Date.now() - run.since) / 1000, limit);
   }
 
