@@ -23,13 +23,12 @@ from dlm_lsp.training.bases import registry
 class Fingerprints:
     """`shape` is readable canonical JSON, so that a change can be named; `config` and `data` are 16 hex digits.
 
-    `hooks`: of the bytes of the hooks file, 16 hex digits; empty where there is none, or it is not looked at.
+    The fourth, that of the hooks, is of a file and no part of a snapshot: `hooks.HooksFile.digest`.
     """
 
     shape: str
     config: str
     data: str
-    hooks: str = ""
 
 
 def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]) -> Fingerprints:
