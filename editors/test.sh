@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test.sh [EDITOR…]: sets up real editors in the cache and runs the tests in them. Editors: vscode neovim helix emacs
-# others (default: all). What cannot be had here is skipped: loudly, and counted in the last line. What runs must pass.
+# others (default: all). What cannot be had here is skipped: loudly, and counted in the last line. What runs must pass;
+# it gets a second try, since a real editor on a busy machine can be late, and a part that needed it is named at the end.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -8,7 +9,7 @@ export DLM_EDITORS=${DLM_EDITORS:-${XDG_CACHE_HOME:-$HOME/.cache}/dlm-lsp/editor
 export PATH=$DLM_EDITORS/bin:$PATH
 python=${DLM_PYTHON:-$root/.venv/bin/python}
 export DLM_LSP=${DLM_LSP:-$(dirname "$python")/dlm-lsp} PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
-passed=0 failed=0 skipped=0 missing=
+passed=0 failed=0 skipped=0 missing= again=
 
 # run NAME PARTS COMMAND…: sets PARTS up, each tried once, then runs COMMAND.
 run() {
@@ -25,6 +26,10 @@ run() {
   if "$@"; then
     echo "ok   $name ($((SECONDS - began)) s)"
     passed=$((passed + 1))
+  elif echo "AGAIN $name ($((SECONDS - began)) s)" >&2 && "$@"; then
+    echo "ok   $name, at the second try ($((SECONDS - began)) s)"
+    passed=$((passed + 1))
+    again="$again; $name"
   else
     echo "FAIL $name ($((SECONDS - began)) s)" >&2
     failed=$((failed + 1))
@@ -72,5 +77,6 @@ for editor in "${@:-vscode neovim helix emacs others}"; do
     esac
   done
 done
+[ -z "$again" ] || echo "editors: at the second try only: ${again#; }" >&2
 echo "editors: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
