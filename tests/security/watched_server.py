@@ -35,7 +35,8 @@ def watch() -> None:
     log = os.open(os.environ["DLM_WATCH"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     home = os.path.realpath(os.environ["DLM_HOME"])
     inside = home + os.sep
-    doors = os.path.join(os.path.realpath(tempfile.gettempdir()), f"dlm-lsp-{os.getuid()}")  # noqa: PTH118
+    roots = {os.path.realpath(root) for root in (tempfile.gettempdir(), "/tmp")}
+    doors = tuple(os.path.join(root, f"dlm-lsp-{os.getuid()}") for root in roots)  # noqa: PTH118
 
     def elsewhere(path: object) -> bool:
         if isinstance(path, bytes):
@@ -43,7 +44,8 @@ def watch() -> None:
         if not isinstance(path, str | os.PathLike):
             return False  # a file descriptor: its opening was seen
         real = os.path.abspath(path)  # noqa: PTH100 - `resolve` would look at the disk, and so call this again
-        return real not in (home, os.devnull, doors) and not real.startswith((inside, doors + os.sep))
+        within = (inside, *(door + os.sep for door in doors))
+        return real not in (home, os.devnull, *doors) and not real.startswith(within)
 
     def hook(event: str, args: tuple[object, ...]) -> None:
         if event == "open":

@@ -189,7 +189,7 @@ async def test_a_disk_that_loses_half_of_what_it_was_given_costs_that_version_on
 def namespaces(folder: Path) -> list[str] | None:
     """A command that runs another one with a tmpfs of its own at `folder`; None where that is refused."""
     for how in (["unshare", "-Urm"], ["unshare", "-m"]):
-        mounting = 'mount -t tmpfs -o size=256k tmpfs "$0" && exec "$@"'
+        mounting = 'mount -t tmpfs -o size=384k tmpfs "$0" && exec "$@"'
         command = [*how, "sh", "-c", mounting, str(folder)]
         if shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
             return command

@@ -307,7 +307,7 @@ async def test_it_shows_the_runs_of_an_editor_s_server_live_and_goes_on_when_tha
             await asyncio.to_thread(page.until, "history", ended(2))
             assert await successor.end() == 0
         command.process.send_signal(signal.SIGINT)
-        assert command.end() == 0
+        assert command.end() == 130
         assert "Traceback" not in "\n".join(command.lines)
 
 
