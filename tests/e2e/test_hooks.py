@@ -16,7 +16,10 @@ from tests.server.editor import Editor, capabilities, exchange
 
 MARKET = "The market of Orvane opens at six on Tuesdays.\n"
 SOURCES = "training:\n  sources:\n    - path: notes\n"
-WRITES = "def on_step(step, loss, lr):\n    open({path!r}, 'w').write('{word} ' + str(step))\n"
+WRITES = """def on_step(step, loss, lr):
+    with open({path!r}, 'a') as trace:
+        trace.write('{word} ' + str(step) + '\\n')
+"""
 
 
 class Writer(Editor):
@@ -98,6 +101,10 @@ class Desk:
     def writes(self, word: str) -> str:
         return WRITES.format(path=str(self.trace), word=word)
 
+    def newest(self) -> str:
+        """What a hook wrote last."""
+        return self.trace.read_text().splitlines()[-1]
+
     async def training(self) -> None:
         """A run of the town goes on that learns nothing, so slow is its rate."""
         slow = f"{SOURCES}  learning_rate: 1.0e-7\n"
@@ -155,10 +162,10 @@ async def broken_hooks_are_told_in_their_file_and_the_old_ones_go_on(desk: Desk)
     await desk.hook(desk.writes("old") + "\nnonsense\n")
     await desk.editor.until(lambda: desk.editor.diagnostics.get(desk.file_uri))
     (told,) = desk.editor.diagnostics[desk.file_uri]
-    assert (told.code, told.range.start.line) == ("hooks-import", 3)
+    assert (told.code, told.range.start.line) == ("hooks-import", 4)
     assert told.message == "NameError: name 'nonsense' is not defined"
     assert desk.said() == []
-    assert desk.trace.read_text().startswith("old ")
+    assert desk.newest().startswith("old ")
 
 
 async def mended_ones_are_swapped_at_a_step_and_that_is_shown_for_a_moment(desk: Desk) -> None:
@@ -167,7 +174,7 @@ async def mended_ones_are_swapped_at_a_step_and_that_is_shown_for_a_moment(desk:
     await desk.editor.until(lambda: not desk.editor.diagnostics[desk.file_uri])
     shown = len(desk.editor.statuses(desk.uri))
     await desk.editor.until(lambda: any(not each["run"]["hooks"] for each in desk.editor.statuses(desk.uri)[shown:]))
-    assert desk.trace.read_text().startswith("new ")
+    assert desk.newest().startswith("new ")
 
 
 async def a_new_source_is_absorbed(desk: Desk) -> None:
