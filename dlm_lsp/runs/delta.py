@@ -22,12 +22,15 @@ NOT_THERE = "nothing was trained: the sections asked for are not in the saved te
 class Delta:
     """`fresh` is to be learned, `known` was learned before, `removed` counts lessons that left the document.
 
+    `partly` counts those of `known` that a cap or an early end left before they were learned.
+
     `base_replaced`: the document names the same base, and that is another one now, such as new files in its directory.
     """
 
     fresh: tuple[Lesson, ...]
     known: tuple[Lesson, ...]
     removed: int
+    partly: int = 0
     shape_changed: tuple[str, ...] = ()
     base_replaced: bool = False
     config_changed: bool = False
@@ -45,6 +48,8 @@ class Delta:
         if not self.known:
             return "nothing to train: the document has no prose and no exchanges"
         told = [NO_NEW_CONTENT]
+        if self.partly:
+            told.append(f"{count(self.partly, 'lesson')} only partly learned: Train Now goes on")
         if self.config_changed:
             told.append(CONFIG_WAITS)
         if self.removed:
@@ -112,6 +117,7 @@ def compare(
     return Delta(
         fresh=fresh,
         known=tuple(lesson for lesson in lessons if lesson.identity not in chosen and lesson.identity in entries),
+        partly=sum(1 for lesson in capped if lesson.identity not in chosen),
         removed=sum(1 for identity in entries if identity not in present),
         shape_changed=(BASE, *shape) if replaced else shape,
         base_replaced=replaced,

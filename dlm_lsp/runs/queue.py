@@ -25,7 +25,7 @@ from dlm_lsp.runs.sections import purpose
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import Failure
 from dlm_lsp.runs.steering import Steering
-from dlm_lsp.runs.succession import CALLED_OFF, HELD, Succession
+from dlm_lsp.runs.succession import CALLED_OFF, HELD, RESTARTING, Succession
 from dlm_lsp.runs.warmth import Learners, Warmth
 from dlm_lsp.runs.worker import Worker, on_loop
 from dlm_lsp.training.protocol import RunKind, SessionInfo
@@ -115,6 +115,8 @@ class RunQueue:
             before = self._purpose(record, waiting)
             wish.joined(waiting)
             wish.run, wish.ready = waiting.run, waiting.ready
+            if waiting.detail:  # a run ends early for it, and leaves something to finish, whatever is saved now
+                wish.detail = RESTARTING
             record.pending = wish
             if before != self._purpose(record, wish) and record.running is None:
                 self._tell_queued(record, wish)

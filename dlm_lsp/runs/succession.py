@@ -15,6 +15,7 @@ from dlm_lsp.runs.telling import countdown
 
 MAX_RESTARTS = 3
 """How many runs in a row may end early for a newer text; after them one goes on to its own end."""
+RESTARTING = "restarting with the saved text"
 HELD = "restart waits for a valid document"
 CALLED_OFF = "the text saved meanwhile was not trained, because the run before it {}; save again, or Train Now"
 
@@ -50,7 +51,7 @@ class Succession:
         if differs.change in (Change.CONFIG, Change.SHAPE):
             return self._restarts(record, running, pending, differs)
         if not self._goes_on(record, running):
-            pending.detail = "restarting with the saved text"  # it finishes what the other one had to leave
+            pending.detail = RESTARTING  # it finishes what the other one had to leave
             return True
         pending.detail = ""
         if pending.ready:

@@ -426,7 +426,8 @@ class World:
         last, note = self.record.status.last, self.record.status.note
         if last is not None and last.outcome == "failed":
             return True
-        return "not trained" in note or (last is not None and "from the next cycle" in last.message)
+        skipped = last.message if last is not None else ""
+        return "not trained" in note or "from the next cycle" in skipped or "only partly learned" in skipped
 
     def key(self) -> tuple[Any, ...]:
         """All that decides what can still happen; numbers of runs and versions do not."""

@@ -67,3 +67,17 @@ def _after(path: tuple[str, ...]) -> object:
         raise AssertionError(f"after {' → '.join(path)}: {error}") from error
     finally:
         world.close()
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        # A run ends early for a setting that is then taken back; another save comes before its debounce has passed.
+        "new step step config step revert quick",
+        # A cancel comes too late, and what the early end left is only partly learned: the skip has to say so.
+        "new step step config step cancel config",
+    ],
+)
+def test_what_went_wrong_once(story: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_a_disk(monkeypatch)
+    _after(tuple(story.split()))
