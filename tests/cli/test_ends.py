@@ -101,7 +101,8 @@ def test_a_second_signal_leaves_at_once_with_its_code_and_the_terminal_as_it_was
         assert not tty.echoes
         for number in (signal.SIGSTOP, signal.SIGHUP, signal.SIGTERM, signal.SIGCONT):
             tty.process.send_signal(number)
-        assert tty.end() == 143
+        # Which of the two is heard second is the kernel's to choose: each may be given to another thread.
+        assert tty.end() in (129, 143)
         assert tty.echoes
         assert tty.cursor_shown
     store = Store(home, DLM_ID)
