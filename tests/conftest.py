@@ -1,4 +1,4 @@
-"""What holds for every test: illegal states are errors, examples the same, and the log is as it was before."""
+"""What holds for every test: illegal states are errors, examples the same, log and signals as they were before."""
 
 from __future__ import annotations
 
@@ -36,3 +36,13 @@ def log_as_it_was() -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate, logger.disabled = propagate, disabled
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A command that ran in this process has left its handlers behind, which would end the tests."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)

@@ -7,21 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from dlm_lsp._teardown import HANGS_AFTER, Stage, Teardown
 from tests.server.test_outbox import HandClock
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 class Ending:

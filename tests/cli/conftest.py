@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -72,13 +70,3 @@ def notes(tmp_path: Path) -> Path:
     folder = tmp_path / "documents"
     folder.mkdir()
     return folder / "notes.dlm"
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """A command that ran in this process has left its handlers behind, which would end the tests."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
