@@ -1,8 +1,8 @@
-"""Where the servers that have a document can be listened to: one socket each in `<store>/lsp/live/`.
+"""Where the servers that have a document can be listened to: one file each in `<store>/lsp/live/` names a socket.
 
-A socket's path has room for about a hundred bytes. Where the store's own is longer, the socket is in a short folder of
-the user's, and a file in its place says where (`<name>.at`). What the dead left behind goes when another one comes.
-There are no such sockets on Windows.
+The socket is in a short folder of the user's alone: its path has room for about a hundred bytes, and a socket among a
+store's files would break what copies or packs them. What the dead left behind goes when another one comes. There are no
+such sockets on Windows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dlm_lsp.store.paths import Layout
 SUPPORTED = sys.platform != "win32"
 MOST = 64  # servers of one document that are looked at
 _LONGEST = 100  # bytes; Linux has room for 107, macOS for 103
-_SOCKET, _ELSEWHERE = ".sock", ".at"
+_POINTER = ".at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,9 @@ def open_door(layout: Layout) -> Door | None:
                 if _ours(path):
                     disk.remove(path)
     name = secrets.token_hex(4)
-    path = layout.live / f"{name}{_SOCKET}"
-    if len(os.fsencode(path)) <= _LONGEST:
-        return Door(disk.listen(path), path, (path,))
-    path = _short_folder() / f"{name}{_SOCKET}"
+    path = _short_folder() / f"{name}.sock"
     listening = disk.listen(path)
-    pointer = layout.live / f"{name}{_ELSEWHERE}"
+    pointer = layout.live / f"{name}{_POINTER}"
     try:
         disk.create(pointer, os.fsencode(path), durable=False)
     except OSError:
@@ -77,9 +74,7 @@ def doors(layout: Layout) -> dict[str, Path]:
 def _named(layout: Layout) -> list[tuple[str, Path]]:
     found = []
     for name in disk.names(layout.live)[:MOST]:
-        if name.endswith(_SOCKET):
-            found.append((name, layout.live / name))
-        elif name.endswith(_ELSEWHERE):
+        if name.endswith(_POINTER):
             with suppress(OSError):
                 at = disk.read(layout.live / name) or b""
                 if at.startswith(b"/") and len(at) <= _LONGEST and b"\0" not in at:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from dlm_lsp.store import Store
 from tests.fakes import Gate
@@ -22,16 +19,11 @@ LEARNED = HEAD + exchange("When does the ferry leave?", "At seven.")
 MORE = LEARNED + exchange("Who bakes the bread?", "Ulla bakes it.")
 
 
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Short enough for a socket's name, so that where it stands can be looked at."""
-    with tempfile.TemporaryDirectory(prefix="dlm") as folder:
-        yield Path(folder).resolve()
-
-
 def sockets(tmp_path: Path) -> list[Path]:
+    """Those that files in the store name."""
     live = tmp_path / "home" / "store" / DLM_ID / "lsp" / "live"
-    return sorted(live.iterdir()) if live.is_dir() else []
+    named = (each.read_text() for each in (live.iterdir() if live.is_dir() else ()))
+    return sorted(Path(name) for name in named if name)
 
 
 class Listener:
