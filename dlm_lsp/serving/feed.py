@@ -125,6 +125,8 @@ class Feed:
         if told.get("type") == "state":
             self._sources[name] = Source(told)
             self._choose(anew=name == self._current)
+            if name != HERE:  # it may have committed before it was found
+                self._spawn(self._version(name))
             return
         if source is None or told.get("type") != "event":
             return
