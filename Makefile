@@ -62,7 +62,7 @@ docs: setup ## Write the generated pages anew
 torture: setup ## Kill servers a thousand times and look whether anything was lost (ten minutes)
 	nice $(BIN)/python -m tests.torture --kills 1000
 
-model: setup ## Every order of saves, cancels, failures and locks, to depth 6 (half an hour and more)
+model: setup ## Every order of saves, cancels, failures and locks, to depth 6 (half an hour)
 	DLM_MODEL_DEPTH=$${DLM_MODEL_DEPTH:-6} $(BIN)/python -m pytest -q -s -n 3 tests/runs/test_model.py
 
 soak: setup ## Save hundreds of times; threads, descriptors, tokens and memory must stay flat
