@@ -108,6 +108,6 @@ def test_what_is_wrong_is_shown_and_a_code_action_mends_it(tmp_path: Path, opene
     editor.until("`trainin`")
     editor.keys("4", "G", "w")
     editor.keys("Space", "a")
-    editor.until("training")
+    editor.until("Change to `training`")
     editor.keys("Enter")
     editor.until(lambda screen: "training:" in screen and "trainin:" not in screen)
