@@ -18,7 +18,7 @@ from dlm_lsp.runs.curves import joined, remembered
 from dlm_lsp.runs.following import Heard, follow
 from dlm_lsp.runs.stream import Streams
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.serving.source import Source
+from dlm_lsp.serving.source import ENDS, Source
 from dlm_lsp.store import Store, StoreError, live
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 HERE = ""  # the name of this process among the sources
 # The whole status goes along with the steps of a run at most once in so many seconds.
 _CALM = 0.3
-_ENDS = ("finished", "skipped", "cancelled", "failed")
 
 
 class Feed:
@@ -170,7 +169,7 @@ class Feed:
                 return
             self._calm_until = self._clock.monotonic() + _CALM
         self._tell(self._status(source))
-        if told.get("event") in _ENDS:
+        if told.get("event") in ENDS:
             self._tell(self._history())
 
     def _state(self) -> list[str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlm_lsp.runs.states import QUEUES, RunState
+
 MOST_POINTS = 1024  # of one run; of longer ones every second goes
 _MOST_RUNS = 50
-_ENDS = ("finished", "skipped", "cancelled", "failed")
+ENDS = ("finished", "skipped", "cancelled", "failed")
+_NOT_BEGUN = QUEUES | {RunState.WAITING}
 
 
 class Source:
@@ -21,7 +24,7 @@ class Source:
     def busy(self) -> bool:
         """Whether a run goes on here."""
         run = _table(self.status.get("run"))
-        return bool(run) and run.get("state") not in ("queued", "waiting")
+        return bool(run) and run.get("state") not in _NOT_BEGUN
 
     @property
     def version(self) -> Any:
@@ -58,7 +61,7 @@ class Source:
                 run["phases"].append([told.get("name"), since])
             elif kind == "step":
                 self._step(run, told, since)
-            elif kind in _ENDS:
+            elif kind in ENDS:
                 last = _table(self.status.get("last"))
                 run.update(
                     ended_at=at,
