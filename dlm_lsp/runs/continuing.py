@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlm_lsp.runs import events
+from dlm_lsp.runs.telling import count
 
 AFTER = 2.0  # seconds of rest before it goes on: a save that comes meanwhile is taken along
 IN_VAIN = 3  # runs in a row that learned nothing more: then it is given up until the next save
@@ -30,4 +31,4 @@ class Continuing:
         self.left = left
         if left == 0 or self.in_vain >= IN_VAIN:
             return ""
-        return f"going on with {left} lesson{'s' if left > 1 else ''} that the cap left (dlm.continueWhenIdle)"
+        return f"going on with {count(left, 'lesson')} that the cap left (dlm.continueWhenIdle)"

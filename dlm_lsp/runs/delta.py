@@ -9,7 +9,7 @@ from dlm_lsp.document import Lesson
 from dlm_lsp.runs.effective import base_request
 from dlm_lsp.runs.fingerprints import changed_shape_keys
 from dlm_lsp.runs.snapshot import Snapshot
-from dlm_lsp.runs.telling import CONFIG_WAITS, count
+from dlm_lsp.runs.telling import CONFIG_WAITS, count, still_known
 from dlm_lsp.store import Known, Ledger, Store
 from dlm_lsp.training.bases import known_revision
 
@@ -53,7 +53,7 @@ class Delta:
         if self.config_changed:
             told.append(CONFIG_WAITS)
         if self.removed:
-            told.append(f"the adapter still knows {count(self.removed, 'removed lesson')} until a full retrain")
+            told.append(still_known(self.removed))
         return "; ".join(told)
 
     def shape_message(self, base: str, version: str) -> str:

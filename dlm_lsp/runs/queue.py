@@ -18,9 +18,10 @@ from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.continuing import AFTER
+from dlm_lsp.runs.control import RunControl, RunRequest
 from dlm_lsp.runs.hooking import Hooking
 from dlm_lsp.runs.records import Pending, Record, Records, Running
-from dlm_lsp.runs.run import RunControl, RunRequest, execute
+from dlm_lsp.runs.run import execute
 from dlm_lsp.runs.sections import purpose
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import Failure

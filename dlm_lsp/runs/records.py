@@ -17,10 +17,10 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import events, views
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.continuing import Continuing
+from dlm_lsp.runs.control import RunRequest
 from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
 from dlm_lsp.runs.retelling import Retelling
-from dlm_lsp.runs.run import RunRequest
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus, Failure
 from dlm_lsp.runs.steering import Steering

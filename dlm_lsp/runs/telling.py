@@ -69,8 +69,13 @@ def idle_facts(status: DocumentStatus) -> list[str]:
     """What the text says and the current version does not follow: changed settings, and lessons that left it."""
     facts = [CONFIG_WAITS] if status.config_changed else []
     if status.removed:
-        facts.append(f"the adapter still knows {count(status.removed, 'removed lesson')} until a full retrain")
+        facts.append(still_known(status.removed))
     return facts
+
+
+def still_known(removed: int) -> str:
+    """What became of so many lessons that left the document."""
+    return f"the adapter still knows {count(removed, 'removed lesson')} until a full retrain"
 
 
 def section_sentence(section: SectionStatus) -> str:

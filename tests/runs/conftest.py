@@ -16,7 +16,7 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.store import Store
-from tests.fakes import FakeLearner
+from tests.fakes import FakeLearner, Gate
 
 DLM_ID = "01HZ4X7TGZM3J1A2B3C4D5E6F7"
 E = TypeVar("E", bound=events.Event)
@@ -155,3 +155,38 @@ def check_story(told: list[events.Event]) -> None:
         assert story[-1] is ends[0], f"run {run} went on after its end"
         steps = [event.step for event in story if isinstance(event, events.Step)]
         assert steps == sorted(set(steps))
+
+
+FERRY = exchange("When does the ferry leave?", "At seven.")
+
+
+@pytest.fixture
+async def gate(desk: Desk, tmp_path: Path) -> AsyncIterator[Gate]:
+    """A run of FERRY is going on, and makes its second step when the gate lets it."""
+    with Gate(tmp_path / "gate") as gate:
+        desk.learner.gate = gate
+        save(desk, FERRY)
+        await step(desk, gate)
+        yield gate
+        gate.allow(1000)
+        await desk.settle()
+        desk.learner.gate = None
+
+
+def save(desk: Desk, body: str, extra: str = "") -> None:
+    desk.save(body, extra)
+    desk.clock.advance(0.4)
+
+
+async def step(desk: Desk, gate: Gate) -> None:
+    """One more step is made, and the run waits for the next one."""
+    made = len(desk.of(events.Step))
+    assert await asyncio.to_thread(gate.reached.acquire, timeout=20)
+    gate.allow(1)
+    assert await asyncio.to_thread(gate.reached.acquire, timeout=20)
+    await desk.until(events.Step, made + 1)
+
+
+async def finish(desk: Desk, gate: Gate) -> None:
+    gate.allow(1000)
+    await desk.settle()

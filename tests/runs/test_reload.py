@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,42 +14,13 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import RunState, SectionState
 from dlm_lsp.training.base_files import content_revision
 from tests.fakes import FAIL, Gate
-from tests.runs.conftest import Desk, exchange, frontmatter
+from tests.runs.conftest import FERRY, Desk, exchange, finish, frontmatter, save
 from tests.training.model_files import write_model
 
-FERRY = exchange("When does the ferry leave?", "At seven.")
 BAKER = exchange("Who bakes the bread?", "Ulla bakes it.")
 HARE = exchange("What does the hare eat?", "Clover.")
 FASTER = "training:\n  learning_rate: 0.001\n"
 WIDER = "training:\n  lora_r: 16\n"
-
-
-@pytest.fixture
-async def gate(desk: Desk, tmp_path: Path) -> AsyncIterator[Gate]:
-    """A run of FERRY is going on, and makes its next step when the gate lets it."""
-    with Gate(tmp_path / "gate") as gate:
-        desk.learner.gate = gate
-        desk.save(FERRY)
-        desk.clock.advance(0.4)
-        await desk.until(events.Started)
-        gate.allow(1)
-        for _ in range(2):  # it has made its first step, and waits for the second
-            assert await asyncio.to_thread(gate.reached.acquire, timeout=20)
-        await desk.until(events.Step)
-        yield gate
-        gate.allow(100)
-        await desk.settle()
-        desk.learner.gate = None
-
-
-def save(desk: Desk, body: str, extra: str = "") -> None:
-    desk.save(body, extra)
-    desk.clock.advance(0.4)
-
-
-async def finish(desk: Desk, gate: Gate) -> None:
-    gate.allow(100)
-    await desk.settle()
 
 
 # -- absorbed

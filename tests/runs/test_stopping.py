@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,8 @@ from dlm_lsp.runs.succession import CALLED_OFF, HELD, MAX_RESTARTS
 from dlm_lsp.runs.telling import headline
 from dlm_lsp.server.diagnostics import problems
 from tests.fakes import BREAK, FAIL, STUBBORN, Gate
-from tests.runs.conftest import Desk, HandClock, exchange
+from tests.runs.conftest import FERRY, Desk, HandClock, exchange, finish, save
 
-FERRY = exchange("When does the ferry leave?", "At seven.")
 BAKER = exchange("Who bakes the bread?", "Ulla bakes it.")
 BROKEN = "training:\n  lora_r: [\n"
 FASTER = "training:\n  learning_rate: 0.001\n"
@@ -25,38 +23,6 @@ FASTER = "training:\n  learning_rate: 0.001\n"
 
 def seed(number: int) -> str:
     return f"training:\n  seed: {number}\n"
-
-
-@pytest.fixture
-async def gate(desk: Desk, tmp_path: Path) -> AsyncIterator[Gate]:
-    """A run of FERRY is going on, and makes its second step when the gate lets it."""
-    with Gate(tmp_path / "gate") as gate:
-        desk.learner.gate = gate
-        save(desk, FERRY)
-        await step(desk, gate)
-        yield gate
-        gate.allow(1000)
-        await desk.settle()
-        desk.learner.gate = None
-
-
-def save(desk: Desk, body: str, extra: str = "") -> None:
-    desk.save(body, extra)
-    desk.clock.advance(0.4)
-
-
-async def step(desk: Desk, gate: Gate) -> None:
-    """One more step is made, and the run waits for the next one."""
-    made = len(desk.of(events.Step))
-    assert await asyncio.to_thread(gate.reached.acquire, timeout=20)
-    gate.allow(1)
-    assert await asyncio.to_thread(gate.reached.acquire, timeout=20)
-    await desk.until(events.Step, made + 1)
-
-
-async def finish(desk: Desk, gate: Gate) -> None:
-    gate.allow(1000)
-    await desk.settle()
 
 
 def shown(desk: Desk) -> list[str]:

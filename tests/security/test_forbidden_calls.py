@@ -64,7 +64,7 @@ ALLOWED = {
     ("training/child.py", "ctypes"): "asks Linux to end that process with its parent",
     ("runs/hooks.py", "compile"): "the hooks file beside a document, in a trusted workspace with dlm.hooks on",
     ("runs/hooks.py", "exec"): "the same: running the author's own code is what it is for",
-    ("runs/hook_calls.py", "ctypes"): "raises an exception in the thread of a hook that has used its time up",
+    ("runs/hook_thread.py", "ctypes"): "raises an exception in the thread of a hook that has used its time up",
     ("server/serve.py", "importlib"): "finds whether torch is installed, without importing it",
     ("server/documents.py", "urllib"): "takes a file: URI apart; nothing is opened",
     ("store/lock.py", "socket"): "the name of this host",

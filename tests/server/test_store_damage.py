@@ -10,8 +10,9 @@ from lsprotocol import types
 
 from dlm_lsp.document import parse
 from dlm_lsp.runs.clock import SystemClock
+from dlm_lsp.runs.control import RunControl, RunRequest
 from dlm_lsp.runs.events import Event, Finished
-from dlm_lsp.runs.run import RunControl, RunRequest, execute
+from dlm_lsp.runs.run import execute
 from dlm_lsp.runs.steering import Steering
 from dlm_lsp.store import Store
 from tests.fakes import FAIL, FakeLearner

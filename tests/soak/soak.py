@@ -23,8 +23,8 @@ from typing import Any
 import psutil
 from lsprotocol import types
 
+from dlm_lsp.runs.control import RunControl
 from dlm_lsp.runs.records import Record
-from dlm_lsp.runs.run import RunControl
 from dlm_lsp.server.documents import OpenDocument
 from tests.fakes import FAIL, FakeLearner
 from tests.server.editor import SERVER, Editor, exchange
