@@ -111,3 +111,18 @@ def test_what_is_wrong_is_shown_and_a_code_action_mends_it(tmp_path: Path, opene
     editor.until("Change to `training`")
     editor.keys("Enter")
     editor.until(lambda screen: "training:" in screen and "trainin:" not in screen)
+
+
+def test_a_command_of_the_server_is_run_by_its_name_and_asks_first(tmp_path: Path, opened: list[Helix]) -> None:
+    editor = Helix(tmp_path, DOCUMENT.format(more=""))
+    opened.append(editor)
+    editor.until("Not learned yet")
+    editor.type(":w")
+    editor.keys("Enter")
+    editor.until("steps (v0001)")
+    editor.type(":lsp-workspace-command dlm.fullRetrain")
+    editor.keys("Enter")
+    editor.until("Keep")
+    editor.keys("Enter")  # the first of the answers
+    editor.until("(v0002)")
+    assert editor.status()["version"] == 2
