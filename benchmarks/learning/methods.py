@@ -298,6 +298,85 @@ class Orthogonal(Cycle):
         return lambda gradient: gradient + 2 * self.strength * weight.detach() @ past
 
 
+class FasterB(Cycle):
+    """LoRA+: the matrices B, which begin at zero, are given a higher rate than the matrices A."""
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+
+    def begin(self, run: Run) -> None:
+        super().begin(run)
+        optimizer, model = run.session.stepper.optimizer, run.session.model
+        upper = {id(each) for name, each in model.named_parameters() if each.requires_grad and "lora_B" in name}
+        (group,) = optimizer.param_groups
+        parts = [[each for each in group["params"] if (id(each) in upper) is wanted] for wanted in (False, True)]
+        optimizer.param_groups[:] = [{**group, "params": part} for part in parts]
+
+        def faster(optimizer: Any, *_: Any) -> None:
+            optimizer.param_groups[1]["lr"] *= self.ratio
+
+        self._hook = optimizer.register_step_pre_hook(faster)
+
+    def end(self, run: Run) -> None:
+        self._hook.remove()
+        optimizer = run.session.stepper.optimizer
+        optimizer.param_groups[:] = [{**optimizer.param_groups[0], "params": run.session.stepper.parameters}]
+
+
+class RankStabilised(Cycle):
+    """rsLoRA: the adapter is scaled by alpha over the square root of its rank. What it had learned stays as it is."""
+
+    def __init__(self) -> None:
+        self._done = False
+
+    def begin(self, run: Run) -> None:
+        import torch
+
+        super().begin(run)
+        if self._done:
+            return
+        self._done = True
+        with torch.no_grad():
+            for layer in run.session.model.modules():
+                if hasattr(layer, "lora_B"):
+                    growth = math.sqrt(layer.r["default"])
+                    layer.scaling["default"] *= growth
+                    layer.lora_B["default"].weight /= growth
+
+
+class NearBase(Cycle):
+    """Replay, and a pull of what the model says of the questions' own tokens to what the base says (a KL bound)."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+        self._pending: list[Any] = []
+
+    def rows(self, run: Run) -> list[Row]:
+        import torch
+
+        self.end(run)  # what was added to the step before
+        rows, stepper, model = super().rows(run), run.session.stepper, run.session.model
+        read = [Row(row.identity, row.kind, row.index, row.tokens[: row.first_target], 1) for row in rows]
+        read = [row for row in read if row.targets > 0]
+        if not read:
+            return rows
+        tokens, places, _, _ = stepper._tensors(read, len(read))
+        with torch.no_grad(), model.disable_adapter(), stepper.logits_at.places(places):
+            wanted = model(input_ids=tokens, use_cache=False).logits.float().log_softmax(-1)
+        with stepper.logits_at.places(places):
+            said = model(input_ids=tokens, use_cache=False).logits.float().log_softmax(-1)
+        loss = torch.nn.functional.kl_div(said, wanted, log_target=True, reduction="batchmean")
+        gradients = torch.autograd.grad(self.strength * loss, stepper.parameters)
+        pairs = zip(stepper.parameters, gradients, strict=True)
+        self._pending = [parameter.register_hook(_added(extra)) for parameter, extra in pairs]
+        return rows
+
+    def end(self, run: Run) -> None:
+        for hook in self._pending:
+            hook.remove()
+        self._pending = []
+
+
 class Original:
     """The original tool's recipe: the whole document and copies of what was ever in it, 100 steps, a cold optimizer.
 
@@ -363,6 +442,9 @@ METHODS = {
         Method("distilled replay", "DER++, Buzzega et al. 2020", lambda: Distilled()),
         Method("L2-SP + replay", "Li et al. 2018", lambda: NearLast(0.01)),
         Method("EWC", "Kirkpatrick et al. 2017", lambda: NearLast(0.1, fisher=True, replay=False)),
+        Method("LoRA+ and replay", "Hayou et al. 2024", lambda: FasterB(4.0)),
+        Method("rsLoRA and replay", "Kalajdzievski 2023", RankStabilised),
+        Method("KL to the base + replay", "Ouyang et al. 2022", lambda: NearBase(0.05)),
         Method("O-LoRA", "Wang et al. 2023", lambda: Orthogonal()),
         Method("O-LoRA + replay", "Wang et al. 2023", lambda: Orthogonal(replay=True)),
     )

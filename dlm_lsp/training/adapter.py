@@ -19,7 +19,6 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
 _MOST_CONFIG = 2**20  # bytes
-_USUAL_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _NAME = "default"  # PEFT's name of a model's only adapter
 
 
@@ -36,7 +35,7 @@ def make_adapter(base: LoadedBase, shape: AdapterShape, seed: int) -> Any:
         r=shape.rank,
         lora_alpha=shape.alpha,
         lora_dropout=shape.dropout,
-        target_modules=_targets(model, base, shape),
+        target_modules=_targets(model, shape),
         use_dora=shape.kind == "dora",
         bias="none",
         task_type="CAUSAL_LM",
@@ -117,7 +116,7 @@ def read_shape(version_dir: Path) -> AdapterShape:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LearnerError(
             f"The configuration of the adapter version {version_dir.name} can't be read "
-            f"({type(error).__name__}: {error}). Ask another version.",
+            f"({type(error).__name__}: {error}). Run Full Retrain to begin a new adapter, or ask another version.",
             code="version-unreadable",
         ) from error
 
@@ -144,14 +143,12 @@ def adapter_tensors(model: Any) -> dict[str, Any]:
     return tensors
 
 
-def _targets(model: Any, base: LoadedBase, shape: AdapterShape) -> list[str] | str:
+def _targets(model: Any, shape: AdapterShape) -> list[str]:
     names = _linear_modules(model)
     leaves = {name.rsplit(".", 1)[-1] for name in names}
-    if shape.target_modules is None:
-        chosen = base.resolved.target_modules or _USUAL_TARGETS
-        return list(chosen) if leaves.issuperset(chosen) else "all-linear"
-    if shape.target_modules == ("all-linear",):
-        return "all-linear"
+    if shape.target_modules in (None, ("all-linear",)):
+        output = model.get_output_embeddings()
+        return sorted({name.rsplit(".", 1)[-1] for name, module in names.items() if module is not output})
     unknown = [
         target
         for target in shape.target_modules
@@ -167,12 +164,12 @@ def _targets(model: Any, base: LoadedBase, shape: AdapterShape) -> list[str] | s
     return list(shape.target_modules)
 
 
-def _linear_modules(model: Any) -> list[str]:
-    """The full names of the modules that an adapter can sit on."""
+def _linear_modules(model: Any) -> dict[str, Any]:
+    """The modules that an adapter can sit on, by their full names."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    return [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+    return {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)}
 
 
 def _plain(value: object) -> object:

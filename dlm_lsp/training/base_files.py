@@ -38,14 +38,6 @@ _BLOCK = 4096  # bytes
 _SAMPLES = 64
 _WHOLE = 1 << 20  # files up to this size are hashed whole
 
-# Families whose attention projections are not named q_proj, k_proj, v_proj, o_proj.
-_TARGET_MODULES: Mapping[str, tuple[str, ...]] = {
-    "gpt2": ("c_attn", "c_proj"),
-    "gpt_neox": ("query_key_value", "dense"),
-    "phi": ("q_proj", "k_proj", "v_proj", "dense"),
-    "phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class BaseFiles:
@@ -55,7 +47,6 @@ class BaseFiles:
     architecture: str
     parameters: int
     context_length: int | None
-    target_modules: tuple[str, ...] | None  # None: q_proj, k_proj, v_proj, o_proj
 
 
 def read_base(directory: Path, name: str) -> BaseFiles:
@@ -75,7 +66,6 @@ def read_base(directory: Path, name: str) -> BaseFiles:
         architecture=architecture,
         parameters=parameters,
         context_length=next((n for key in _CONTEXT_KEYS if isinstance(n := config.get(key), int)), None),
-        target_modules=_TARGET_MODULES.get(str(config.get("model_type"))),
     )
 
 

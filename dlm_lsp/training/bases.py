@@ -39,7 +39,6 @@ class RegistryEntry:
     architecture: str
     parameters: int
     context_length: int
-    target_modules: tuple[str, ...]
     license: str
     license_url: str
     gated: bool
@@ -71,7 +70,7 @@ class ResolvedBase:
     `hf_id` is what an adapter's `base_model_name_or_path` must be. `revision` is a commit on the hub, or for
     a directory and the builtin base 40 hex digits that follow from their content: to be recorded, and given
     back in `BaseRequest.revision`, so that the base stays the same. `parameters` counts the numbers in the
-    weight files. `target_modules` None means q_proj, k_proj, v_proj and o_proj. `context_length`: in tokens.
+    weight files. `context_length`: in tokens.
     """
 
     reference: str
@@ -80,7 +79,6 @@ class ResolvedBase:
     revision: str
     architecture: str
     parameters: int
-    target_modules: tuple[str, ...] | None = None
     context_length: int | None = None
     license: str | None = None
     license_url: str | None = None
@@ -109,11 +107,7 @@ class _Remote:
 def registry() -> Mapping[str, RegistryEntry]:
     """Every base with a short name, by that name."""
     data = json.loads((_PACKAGE / "registry.json").read_text(encoding="utf-8"))
-    entries = {
-        key: RegistryEntry(key=key, **facts | {"target_modules": tuple(facts["target_modules"])})
-        for key, facts in data.items()
-    }
-    return MappingProxyType(entries)
+    return MappingProxyType({key: RegistryEntry(key=key, **facts) for key, facts in data.items()})
 
 
 def resolve(
@@ -137,7 +131,6 @@ def resolve(
             revision=content_revision(files.directory),
             architecture=files.architecture,
             parameters=files.parameters,
-            target_modules=files.target_modules,
             context_length=files.context_length,
             license=found.license,
         )
@@ -150,7 +143,6 @@ def resolve(
         revision=revision,
         architecture=files.architecture,
         parameters=files.parameters,
-        target_modules=entry.target_modules if entry else files.target_modules,
         context_length=entry.context_length if entry else files.context_length,
         license=entry.license if entry else None,
         license_url=entry.license_url if entry else None,

@@ -59,7 +59,10 @@ class BaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdapterShape:
-    """What fixes the adapter's tensors. `target_modules` None means: the base's own choice."""
+    """What fixes the adapter's tensors.
+
+    `target_modules` None: those of the version that is continued; of a new adapter all linear layers but the output.
+    """
 
     kind: Literal["lora", "dora", "qlora"] = "lora"
     rank: int = 8

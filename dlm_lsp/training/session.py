@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from dlm_lsp.document.model import Lesson
-from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_weights
+from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_shape, read_weights, shape_of
 from dlm_lsp.training.device import choose_threads
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
@@ -58,11 +59,13 @@ class Session:
         self._fit_limits()
         if anew or request.version_dir is None:
             unused = self._holds is None and not self._dirty and self._seed == request.settings.seed
+            unused = unused and self._modules is None
             if not unused:
                 self._make_adapter()
             return
         asked = stamp(request.version_dir)
         if self._holds != asked or self._dirty:
+            self._take_modules_of(Path(request.version_dir))
             self._read(Path(request.version_dir))
             self._holds, self._dirty = asked, False
 
@@ -138,9 +141,19 @@ class Session:
             device=self.base.device.describe(self.threads),
         )
 
-    def _make_adapter(self) -> None:
+    def _take_modules_of(self, version_dir: Path) -> None:
+        """Where the document leaves them open, a version goes on with its own modules, whatever made it."""
+        if self.request.shape.target_modules is not None:
+            return
+        modules = read_shape(version_dir).target_modules
+        if modules != shape_of(self.model).target_modules:
+            self._make_adapter(modules)
+
+    def _make_adapter(self, modules: tuple[str, ...] | None = None) -> None:
         self._seed = self.request.settings.seed
-        self.model: Any = make_adapter(self.base, self.request.shape, self._seed)
+        self._modules = modules
+        shape = self.request.shape if modules is None else replace(self.request.shape, target_modules=modules)
+        self.model: Any = make_adapter(self.base, shape, self._seed)
         self.stepper = Stepper(self.model, self.base.device)
         self.global_step = self.moments_step = 0
         self.epoch = 0.0

@@ -64,7 +64,7 @@ def test_directory_relative_and_absolute(tmp_path: Path) -> None:
         base = get(reference, start)
         assert base.directory == directory
         assert (base.hf_id, base.revision) == (absolute.hf_id, absolute.revision) == (str(directory), base.revision)
-        assert (base.parameters, base.context_length, base.target_modules) == (160, 128, None)
+        assert (base.parameters, base.context_length) == (160, 128)
 
 
 def test_directory_revision_follows_its_content(tmp_path: Path) -> None:
@@ -98,11 +98,6 @@ def test_directory_revision_of_large_weights_is_sampled(tmp_path: Path) -> None:
     large[-1] ^= 1
     write_model(directory, model__safetensors=bytes(large))
     assert get("a", tmp_path).revision != before
-
-
-def test_fused_projections_are_known_by_family(tmp_path: Path) -> None:
-    write_model(tmp_path / "phi", config__json=config(architectures=["Phi3ForCausalLM"], model_type="phi3"))
-    assert get("phi", tmp_path).target_modules == ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 
 
 @pytest.mark.parametrize(

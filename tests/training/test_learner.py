@@ -15,7 +15,7 @@ import pytest
 
 from dlm_lsp.training.bases import known_revision
 from dlm_lsp.training.learner import create
-from dlm_lsp.training.protocol import AdapterShape, Learner, LearnerError, LearningCancelled, LearnPlan
+from dlm_lsp.training.protocol import AdapterShape, Learned, Learner, LearnerError, LearningCancelled, LearnPlan
 from tests.training.learning_helpers import (
     Recorder,
     answer,
@@ -31,6 +31,7 @@ from tests.training.learning_helpers import (
 
 LESSONS = [exchange(f"Who keeps {place}?", f"They keep {place}.") for place in ("it", "six", "the town", "a light")]
 TEXT = prose("The harbour of the old town opens at six.")
+EVERYWHERE = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def moments(data: bytes) -> dict[str, Any]:
@@ -103,6 +104,23 @@ def test_a_full_retrain_begins_anew(base: Path, learner: Learner, tmp_path: Path
     assert weights(full(learner, request(base, num_epochs=2), LESSONS)) == weights(fresh)
 
 
+def test_where_modules_are_left_open_a_version_keeps_its_own_and_a_full_retrain_takes_all(
+    base: Path, learner: Learner, tmp_path: Path
+) -> None:
+    attention = ("k_proj", "o_proj", "q_proj", "v_proj")
+    older = request(base, shape=AdapterShape(rank=4, alpha=8, target_modules=attention))
+    version = commit(None, cycle(create(), older, LESSONS), tmp_path / "v0001")
+    written = cycle(create(), replace(older, version_dir=str(version)), [TEXT])
+    left_open = cycle(learner, request(base, version=version), [TEXT])
+    assert modules(left_open) == attention
+    assert weights(left_open) == weights(written)
+    assert modules(full(learner, request(base, version=version, num_epochs=1), LESSONS)) == tuple(sorted(EVERYWHERE))
+
+
+def modules(learned: Learned) -> tuple[str, ...]:
+    return tuple(json.loads(learned.files["adapter_config.json"])["target_modules"])
+
+
 def test_what_a_run_says_of_itself(base: Path, learner: Learner) -> None:
     control = Recorder()
     long = prose("The old town. " * 100)
@@ -144,7 +162,7 @@ def test_a_version_is_a_peft_adapter_with_the_same_logits(base: Path, learner: L
         assert not [path for path in version.iterdir() if path.suffix in (".bin", ".pkl", ".pth")]
         config = json.loads((version / "adapter_config.json").read_text())
         assert config["use_dora"] == (kind == "dora")
-        assert config["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]
+        assert config["target_modules"] == sorted(EVERYWHERE)
         tokenizer = AutoTokenizer.from_pretrained(version)
         ids = tokenizer.apply_chat_template(
             [{"role": "user", "content": "Who?"}], return_tensors="pt", return_dict=False,
