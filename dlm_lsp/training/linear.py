@@ -35,7 +35,7 @@ class FrozenLinear(torch.nn.Linear):
 
 def quicken(model: torch.nn.Module) -> None:
     """Has the frozen linear layers of an fp32 model on the CPU use oneDNN, where that pays on this machine."""
-    if not _onednn_pays():
+    if not onednn_pays():
         return
     for module in model.modules():
         if type(module) is torch.nn.Linear and not module.weight.requires_grad:
@@ -46,18 +46,18 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        with _onednn():
+        with onednn():
             return torch.nn.functional.linear(inputs, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (weight,) = ctx.saved_tensors
-        with _onednn():
+        with onednn():
             return grads[0] @ weight, None, None
 
 
 @contextmanager
-def _onednn() -> Iterator[None]:
+def onednn() -> Iterator[None]:
     """Inside, torch multiplies with oneDNN. For single products only: attention's many small ones take much longer."""
     matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
@@ -69,7 +69,7 @@ def _onednn() -> Iterator[None]:
 
 
 @functools.cache
-def _onednn_pays() -> bool:
+def onednn_pays() -> bool:
     """Measured once per process, in the processor time of one thread: what else runs hardly matters."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.backends.mkldnn, "matmul")):  # type: ignore[no-untyped-call]
         return False
@@ -79,7 +79,7 @@ def _onednn_pays() -> bool:
     torch.set_num_threads(1)
     try:
         usual = _seconds(lambda: left @ right)
-        with _onednn():
+        with onednn():
             found, quick = left @ right, _seconds(lambda: left @ right)
     finally:
         torch.set_num_threads(threads)

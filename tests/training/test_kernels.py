@@ -44,7 +44,7 @@ def test_only_what_is_frozen_is_replaced_and_only_where_it_pays(monkeypatch: pyt
 
     for pays in (False, True):
         model = torch.nn.Sequential(torch.nn.Linear(8, 8).requires_grad_(False), torch.nn.Linear(8, 8))
-        monkeypatch.setattr(linear, "_onednn_pays", lambda pays=pays: pays)
+        monkeypatch.setattr(linear, "onednn_pays", lambda pays=pays: pays)
         linear.quicken(model)
         assert [type(layer) is linear.FrozenLinear for layer in model] == [pays, False]
 
