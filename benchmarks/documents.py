@@ -21,8 +21,8 @@ def exchange(chance: random.Random) -> str:
     )
 
 
-def document(count: int, seed: int, settings: str = "") -> str:
+def document(count: int, seed: int, settings: str = "", base: str = "builtin:tiny") -> str:
     """A document of `count` exchanges; `settings` are lines of frontmatter."""
     chance = random.Random(seed)
     body = "".join(exchange(chance) for _ in range(count))
-    return f"---\ndlm_id: {DLM_ID}\nbase_model: builtin:tiny\n{settings}---\n{body}"
+    return f"---\ndlm_id: {DLM_ID}\nbase_model: {base}\n{settings}---\n{body}"

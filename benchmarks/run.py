@@ -6,7 +6,8 @@ import datetime
 import os
 import platform
 
-from benchmarks import asking, growing_document, save_to_version, server_latency
+from benchmarks import asking, growing_document, server_latency
+from benchmarks.speed import beside_bare
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
         f"{when}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.python_version()}\n"
     )
     print("## From a save to its version\n")
-    save_to_version.main()
+    beside_bare.main()
     print("\n## A document that grows\n")
     growing_document.main()
     print("\n## What the editor feels\n")

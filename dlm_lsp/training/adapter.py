@@ -44,6 +44,10 @@ def make_adapter(base: LoadedBase, shape: AdapterShape, seed: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         adapted = get_peft_model(model, config)
+    if base.device.kind == "cpu":
+        from dlm_lsp.training import dropout
+
+        dropout.quicken(adapted)
     config.base_model_name_or_path = base.resolved.hf_id
     config.revision = base.resolved.revision
     return adapted

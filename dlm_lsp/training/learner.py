@@ -327,7 +327,7 @@ def _learn(
     clock.phase("write")
     info = session.info()
     files = session.files(outcome.rate)
-    versions = pinned_versions()
+    versions = dict(pinned_versions())
     clock.stop()
     return Learned(
         files=files,

@@ -84,6 +84,10 @@ def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
     model.requires_grad_(False)
     model.eval()
     model.to(device.kind)
+    if (device.kind, device.precision) == ("cpu", "fp32"):
+        from dlm_lsp.training import linear
+
+        linear.quicken(model)
     config = model.config.get_text_config()
     if len(tokenizer) > config.vocab_size:
         raise LearnerError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dlm_lsp.document.model import Lesson
@@ -237,9 +239,10 @@ def stamp(version_dir: str) -> Stamp:
     return version_dir, found.st_mtime_ns, found.st_ino
 
 
-def pinned_versions() -> dict[str, str]:
-    """The packages that a version was trained with."""
-    return {name: version(name) for name in _PINNED}
+@functools.cache
+def pinned_versions() -> Mapping[str, str]:
+    """The packages that a version was trained with, which stay what they are while they are imported."""
+    return MappingProxyType({name: version(name) for name in _PINNED})
 
 
 def clamped(settings: TrainingSettings, context_length: int) -> bool:

@@ -94,7 +94,10 @@ class Stepper:
 
         while True:
             self.optimizer.zero_grad(set_to_none=True)
-            torch.manual_seed(seed)
+            if self.device.kind == "cpu":
+                torch.default_generator.manual_seed(seed)
+            else:  # which looks through all kinds of devices, and notes for each from where it was called
+                torch.manual_seed(seed)
             batches = micro_batches(rows, limits.rows, limits.tokens)
             done = self._try_backward(batches, len(rows))
             if done is not None:

@@ -2,8 +2,9 @@
 
 A document of twenty exchanges is learned, then one section is added for each measurement. The rate is written so
 low that nothing is ever "learned", so that a run takes exactly its cap of steps. The bare loop gets the very rows
-of the run's steps, the same adapter and optimizer, and writes adapter and moments to disk (fsynced) at its end.
-Both take turns in one process; the debounce is not counted.
+of the run's steps, the same adapter and optimizer, and writes adapter and moments to disk (fsynced) at its end: once as
+anybody writes it, and once with this program's faster products and dropout, so that the rest is seen. All take turns in
+one process with the same number of threads; the debounce is not counted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.documents import document, exchange
-from benchmarks.figures import spread, table
+from benchmarks.figures import spread
+from benchmarks.speed.bases import BUILTIN, SIZES, base
+from benchmarks.speed.table import Row as Line
+from benchmarks.speed.table import show
 from dlm_lsp.runs.events import Event, Failed, Finished
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
@@ -31,28 +35,32 @@ from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
 
 _SLOW = "training:\n  learning_rate: 1.0e-7\n"
+TARGETS = {"tiny": 1.10, "20m": 1.10}  # from 50 million parameters on _TARGET
+_TARGET = 1.03
 
 
 @dataclass
 class Measured:
-    """Seconds of each repetition, and the rows of the last run's steps."""
+    """Seconds of each repetition: ours, a bare loop's, and one's with our products and dropout."""
 
     ours: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
+    quick: list[float] = field(default_factory=list)
 
 
 class Desk:
     """A supervisor with the real learner, and a record of the rows that its steps were given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, directory: Path) -> None:
         self.path = folder / "notes.dlm"
-        self.text = document(20, seed=1, settings=_SLOW)
+        reference = "builtin:tiny" if directory == BUILTIN else str(directory)
+        self.text = document(20, seed=1, settings=_SLOW, base=reference)
         self.home = folder / "home"
-        self.learner = learning.create()
-        self.supervisor = Supervisor(learner=lambda: self.learner, settings=self._settings(1))
+        self.supervisor = Supervisor(learner=learning.create, settings=self._settings(1))
         self.supervisor.subscribe(self._hear)
         self.last: Event | None = None
         self.steps: list[list[Row]] = []
+        self.threads = 1
         self._chance = random.Random(2)
 
     def _settings(self, steps: int) -> RunSettings:
@@ -83,6 +91,7 @@ class Desk:
 
         def step(session: Session, rows: Sequence[Row], rate: float) -> Any:
             self.steps.append(list(rows))
+            self.threads = session.threads
             return take(session, rows, rate)
 
         Session.step = step  # type: ignore[method-assign, assignment]
@@ -91,24 +100,31 @@ class Desk:
 class Bare:
     """What one would write by hand: the base, `get_peft_model`, AdamW, pad, forward, backward, step, save."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, directory: Path, *, quick: bool) -> None:
         import torch
         from peft import LoraConfig, get_peft_model
         from transformers import LlamaForCausalLM
 
-        base = Path(learning.__file__).parent / "builtin" / "tiny"
+        from dlm_lsp.training import dropout, linear
+
         torch.manual_seed(0)
-        self.folder = folder / "bare"
+        self.folder = folder
         targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
         config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets, task_type="CAUSAL_LM")
-        self.model: Any = get_peft_model(LlamaForCausalLM.from_pretrained(base, dtype=torch.float32), config)
+        model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
+        if quick:
+            linear.quicken(model.requires_grad_(False))
+        self.model: Any = get_peft_model(model, config)
+        if quick:
+            dropout.quicken(self.model)
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-7, weight_decay=0.0)
 
-    def run(self, steps: Sequence[Sequence[Row]]) -> float:
+    def run(self, steps: Sequence[Sequence[Row]], threads: int) -> float:
         """Seconds for these steps and the writing of their outcome."""
         import torch
 
+        torch.set_num_threads(threads)
         began = time.perf_counter()
         self.model.train()
         for rows in steps:
@@ -132,40 +148,62 @@ class Bare:
         return time.perf_counter() - began
 
 
-async def measure(steps: Sequence[int], repetitions: int, folder: Path) -> dict[int, Measured]:
-    desk = Desk(folder)
+async def measure(size: str, steps: Sequence[int], repetitions: int, folder: Path) -> dict[int, Measured]:
+    """By number of steps."""
+    directory = base(size, folder)
+    desk = Desk(folder, directory)
     desk.supervisor.start(asyncio.get_running_loop())
     await desk.save(1)  # imports, loads, writes the first version
     desk.record()
     await desk.save(2)
-    bare = Bare(folder)
-    bare.run(desk.steps)
+    bare, quick = (Bare(folder / str(quick), directory, quick=quick) for quick in (False, True))
+    for each in (bare, quick):
+        await asyncio.to_thread(each.run, desk.steps, desk.threads)
     found = {count: Measured() for count in steps}
     for _ in range(repetitions):
         for count in steps:
-            found[count].ours.append(await desk.save(count))
-            found[count].bare.append(await asyncio.to_thread(bare.run, list(desk.steps)))
+            seconds = found[count]
+            seconds.ours.append(await desk.save(count))
+            seconds.bare.append(await asyncio.to_thread(bare.run, desk.steps, desk.threads))
+            seconds.quick.append(await asyncio.to_thread(quick.run, desk.steps, desk.threads))
     await desk.supervisor.shutdown()
     return found
 
 
+def lines(size: str, steps: Sequence[int], repetitions: int) -> list[Line]:
+    """Two for each number of steps: beside a bare loop, and beside one with our products and dropout."""
+    with tempfile.TemporaryDirectory() as place:
+        found = asyncio.run(measure(size, steps, repetitions, Path(place).resolve()))
+    most = TARGETS.get(size, _TARGET)
+    shown = []
+    for count, seconds in found.items():
+        for title, others in (("a bare loop", seconds.bare), ("the same with our products", seconds.quick)):
+            ratio = statistics.median(ours / other for ours, other in zip(seconds.ours, others, strict=True))
+            shown.append(
+                Line(
+                    f"save → version, beside {title}",
+                    f"{size}, {count} step{'s' if count > 1 else ''}",
+                    f"{ratio:.2f}: {spread(seconds.ours)} beside {spread(others)}",
+                    f"≤ {most:.2f}",
+                    ratio <= most,
+                )
+            )
+    return shown
+
+
+def rows(quick: bool) -> list[Line]:
+    if quick:
+        return lines("tiny", [1, 10], 3)
+    return [*lines("tiny", [1, 10, 100], 5), *lines("50m", [1, 10], 5)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 10, 100])
-    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 10])
+    parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        found = asyncio.run(measure(options.steps, options.repetitions, Path(place).resolve()))
-    rows = [
-        [
-            str(count),
-            spread(each.ours),
-            spread(each.bare),
-            f"{statistics.median(ours / bare for ours, bare in zip(each.ours, each.bare, strict=True)):.2f}",
-        ]
-        for count, each in found.items()
-    ]
-    print(table(["steps", "save → version", "bare loop", "ratio (median of pairs)"], rows))
+    print(show(lines(options.size, options.steps, options.repetitions)))
 
 
 if __name__ == "__main__":
