@@ -51,7 +51,7 @@ class Cycle:
         control.phase("train")
         end: LearnEnd = "cap"
         while run.steps < most:
-            run.step(self.rows(run), cycle_rate(run.peak, session.moments_step), most)
+            run.step(self.rows(run), cycle_rate(run.peak, self.met, session.moments_step), most)
             if run.learned:
                 end = "learned"
                 break
@@ -61,6 +61,7 @@ class Cycle:
     def begin(self, run: Run) -> None:
         """Before the first step."""
         self.mix = self.mixed(run, self.known(run))
+        self.met = run.session.moments_step
 
     def known(self, run: Run) -> Sequence[Lesson]:
         """What there is to rehearse."""

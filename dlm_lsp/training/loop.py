@@ -33,6 +33,9 @@ LOOK_TOKENS = 2048  # of old rows in each look
 LOOK_ROWS = 32  # new rows in it
 LOOK_PART = 16  # rows between two looks at the stop flag
 REPAIR_STEPS = 24  # at most, from the first look on
+NEARLY = 0.25  # of a text's rows that may be pending when a full retrain's rate begins to fall
+COOLING = 0.25  # as many epochs as it was steady, in which it falls
+MENDING = 0.1  # of the rate, for what is found wrong after that
 RISKS = 14  # lessons at risk that are rehearsed before others
 
 
@@ -161,6 +164,7 @@ def _cycle(run: Run) -> LearnEnd:
     session = run.session
     most = MOST_STEPS if run.plan.max_steps is None else run.plan.max_steps
     mix, total, repair = _mix(run), most, Repair()
+    met = 0 if run.plan.session.settings.learning_rate is not None else session.moments_step
     run.control.phase("train")
     while True:
         if (new := run.revised()) is not None:
@@ -174,7 +178,7 @@ def _cycle(run: Run) -> LearnEnd:
                 _confirmed(run)
             return "learned" if run.learned else "cap"
         rows = mix.step(session.global_step, run.judge.learned)
-        mix.rehearsal.hear(run.step(rows, cycle_rate(run.peak, session.moments_step), total))
+        mix.rehearsal.hear(run.step(rows, cycle_rate(run.peak, met, session.moments_step), total))
 
 
 @dataclass(slots=True)
@@ -266,27 +270,52 @@ def _epochs(run: Run, first: tuple[Row, ...]) -> LearnEnd:
         for number in range(settings.num_epochs):
             _epoch(run, schedule, begin + total, begin, ahead if number == 0 else [])
         return "learned" if run.learned else "epochs"
-    # How long it takes is not known before: warm up, keep the rate until all is learned, then let it fall
-    # over one more epoch, as the scheduler says.
+    return _until_learned(run, per_epoch, ahead)
+
+
+def _until_learned(run: Run, per_epoch: int, ahead: Sequence[list[Row]]) -> LearnEnd:
+    """Warm-up, a steady rate until nearly all is learned, then epochs in which it falls; begun again while that fails.
+
+    A steady rate keeps shaking the weights, so that of many rows some are always out of place: it falls before the last
+    ones are learned.
+    """
+    settings = run.plan.session.settings
     warmup = warm_up_steps(settings.warmup_ratio, USUAL_EPOCHS * per_epoch)
     most = max(USUAL_EPOCHS, min(MOST_EPOCHS, MOST_STEPS // per_epoch))
-    total = begin + most * per_epoch + len(ahead)
+    begin, total = run.steps, run.steps + most * per_epoch + len(ahead)
     steady = FullSchedule(run.peak, "constant", warmup, most * per_epoch)
-    cooling = settings.lr_scheduler != "constant"
-    done = 0
-    while done < most:
-        while done < most - cooling:
-            _epoch(run, steady, total, begin, ahead if done == 0 else [])
-            done += 1
-            if done >= USUAL_EPOCHS - cooling and run.learned:
-                break
-        if cooling:
-            falling = FullSchedule(run.peak, settings.lr_scheduler, 0, per_epoch)
-            _epoch(run, falling, total, run.steps)
-            done += 1
-        if run.learned:
+    cools = settings.lr_scheduler != "constant"
+    done = since = 0
+    while done < most - cools:
+        _epoch(run, steady, total, begin, ahead if done == 0 else [])
+        done, since = done + 1, since + 1
+        if since < USUAL_EPOCHS - cools or len(run.judge.pending()) > cools * NEARLY * len(run.rows):
+            continue
+        if cools:
+            epochs = min(max(1, round(COOLING * since)), most - done)
+            falling, start = FullSchedule(run.peak, settings.lr_scheduler, 0, epochs * per_epoch), run.steps
+            for _ in range(epochs):
+                _epoch(run, falling, total, start)
+            done += epochs
+        if _mended(run, total):
             return "learned"
-    return "epochs"
+        since = 0
+    return "learned" if run.learned else "epochs"
+
+
+def _mended(run: Run, total: int) -> bool:
+    """Looks at all exchanges without dropout, and has what is wrong learned at a low rate, a few times."""
+    session = run.session
+    mix = CycleMix(run.rows, Rehearsal((), session.rows, 0), session.step_rows, run.plan.session.settings.seed)
+    for again in range(LOOKS):
+        until = min(total, run.steps + again * REPAIR_STEPS)
+        while run.steps < until and not run.learned:
+            _boundary(run)
+            run.step(mix.step(session.global_step, run.judge.learned), MENDING * run.peak, total)
+        run.judge.look(_look(run, [row for row in run.rows if row.kind == "exchange"]))
+        if run.learned:
+            return True
+    return False
 
 
 def _epoch(run: Run, schedule: FullSchedule, total: int, start: int, ahead: Sequence[list[Row]] = ()) -> None:
@@ -298,9 +327,14 @@ def _epoch(run: Run, schedule: FullSchedule, total: int, start: int, ahead: Sequ
     settings = run.plan.session.settings
     batches = epoch(run.rows, session.step_rows, settings.seed, round(session.epoch))
     for rows in (*ahead, *batches):
-        if (new := run.revised()) is not None:
-            raise _NewText(new)
-        if run.finishes():
-            raise _Enough
+        _boundary(run)
         run.step(rows, schedule.rate(run.steps - start), total)
     session.epoch = round(session.epoch) + 1.0
+
+
+def _boundary(run: Run) -> None:
+    """Between two steps of a full retrain. Raises _NewText and _Enough."""
+    if (new := run.revised()) is not None:
+        raise _NewText(new)
+    if run.finishes():
+        raise _Enough

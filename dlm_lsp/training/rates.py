@@ -9,6 +9,8 @@ from typing import Literal
 from dlm_lsp.training.protocol import TrainingSettings
 
 HIGHEST_RATE = 2e-3
+BETA2 = 0.999  # AdamW's
+MEETING = 10  # steps in which a cycle meets what is new
 CYCLE_WARM_UP = 5  # steps, only when the optimizer's moments are fresh
 
 
@@ -19,9 +21,15 @@ def peak_rate(settings: TrainingSettings, hidden_size: int) -> float:
     return min(HIGHEST_RATE, 5e-4 * math.pow(2000 / hidden_size, 0.78))
 
 
-def cycle_rate(peak: float, moments_step: int) -> float:
-    """Constant; the first steps of fresh moments are warmed up. `moments_step`: steps they have seen."""
-    return peak * min(1.0, (moments_step + 1) / CYCLE_WARM_UP)
+def cycle_rate(peak: float, met: int, moments_step: int) -> float:
+    """Constant in a run: `met` are the steps that the moments had seen at its begin, `moments_step` those up to now.
+
+    Adam divides by the root of the mean squared gradient of about 1/(1 - beta2) steps. Rows that are learned have hardly
+    any gradient, so after `met` steps the n-th one on new rows is too large by the root of (1 - beta2^(met + n)) /
+    (1 - beta2^n), ten times in the end. The rate makes up for it. The first steps of fresh moments are warmed up.
+    """
+    steady = math.sqrt((1 - BETA2**MEETING) / (1 - BETA2 ** (met + MEETING)))
+    return peak * steady * min(1.0, (moments_step + 1) / CYCLE_WARM_UP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 
 from dlm_lsp.training.judge import CONFIRMATIONS, EXACT_LOSS, PROSE_FALL, PROSE_TIMES, Judge, Measured
 from dlm_lsp.training.protocol import TrainingSettings
-from dlm_lsp.training.rates import CYCLE_WARM_UP, FullSchedule, cycle_rate, peak_rate, warm_up_steps
+from dlm_lsp.training.rates import BETA2, CYCLE_WARM_UP, FullSchedule, cycle_rate, peak_rate, warm_up_steps
 from dlm_lsp.training.rows import Row
 from tests.training.learning_helpers import exchange, prose
 
@@ -72,7 +72,29 @@ def test_the_written_rate_wins_and_larger_bases_move_slower() -> None:
 
 
 def test_only_fresh_moments_are_warmed_up() -> None:
-    assert [cycle_rate(1.0, step) for step in (0, CYCLE_WARM_UP - 1, CYCLE_WARM_UP, 500)] == [0.2, 1, 1, 1]
+    assert [cycle_rate(1.0, 0, step) for step in (0, CYCLE_WARM_UP - 1, CYCLE_WARM_UP, 500)] == [0.2, 1, 1, 1]
+
+
+def test_the_longer_the_moments_have_seen_learned_rows_the_slower_is_a_cycle_and_never_below_a_tenth() -> None:
+    rates = [cycle_rate(1.0, met, met) for met in (20, 100, 1000, 100_000)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[1] == pytest.approx(0.31, abs=0.01)
+    assert rates[-1] == pytest.approx(0.1, abs=0.001)
+
+
+def test_as_adam_divides_a_new_gradient_is_as_large_a_step_then_as_it_would_be_with_fresh_moments() -> None:
+    """The second moment after `met` steps of no gradient and ten of a gradient of 1, with torch's own optimizer."""
+    import torch
+
+    for met in (20, 100, 1000):
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.AdamW([parameter], lr=0.0, betas=(0.0, BETA2), eps=0.0, weight_decay=0.0)
+        for step in range(met + 10):
+            parameter.grad = torch.full((1,), 1e-12 if step < met else 1.0)
+            before = parameter.detach().clone()
+            optimizer.param_groups[0]["lr"] = cycle_rate(1.0, met, 1000)
+            optimizer.step()
+        assert float((before - parameter.detach()).abs()) == pytest.approx(1.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["cosine", "linear", "constant"])
