@@ -18,7 +18,7 @@ from dlm_lsp.training.batches import CycleMix
 from dlm_lsp.training.learner import Teach
 from dlm_lsp.training.loop import Outcome, Run
 from dlm_lsp.training.protocol import Control, LearnEnd, LearnPlan, RunKind
-from dlm_lsp.training.rates import FullSchedule, cycle_rate, warm_up_steps
+from dlm_lsp.training.rates import FullSchedule, warm_up_steps
 from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
@@ -51,7 +51,7 @@ class Cycle:
         control.phase("train")
         end: LearnEnd = "cap"
         while run.steps < most:
-            run.step(self.rows(run), cycle_rate(run.peak, self.met, session.moments_step), most)
+            run.step(self.rows(run), run.cycle_rate(), most)
             if run.learned:
                 end = "learned"
                 break
@@ -61,7 +61,6 @@ class Cycle:
     def begin(self, run: Run) -> None:
         """Before the first step."""
         self.mix = self.mixed(run, self.known(run))
-        self.met = run.session.moments_step
 
     def known(self, run: Run) -> Sequence[Lesson]:
         """What there is to rehearse."""
@@ -283,7 +282,7 @@ class Orthogonal(Cycle):
             past = torch.cat(self._past[name])
             self._hooks.append(into.weight.register_hook(self._penalty(into.weight, past.T @ past)))
         run.session.stepper.optimizer = make_optimizer(run.session.stepper.parameters)
-        run.session.moments_step = 0
+        run.session.moments_step = run.session.settled = 0
 
     def end(self, run: Run) -> None:
         for hook in self._hooks:

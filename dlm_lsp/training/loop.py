@@ -60,6 +60,8 @@ def learn(session: Session, plan: LearnPlan, control: Control, between: Callable
     """
     run = Run(session, plan, control, between)
     end = _cycle(run) if plan.kind == "cycle" else _full(run)
+    if end == "learned":
+        session.settled = session.moments_step
     return run.outcome(end)
 
 
@@ -101,6 +103,11 @@ class Run:
         self._loss, self._rate = done.loss, rate
         self.control.step(self.steps, total, done.loss, rate, done.tokens)
         return done.measured
+
+    def cycle_rate(self) -> float:
+        """Of the next step of a cycle: a written rate as it is."""
+        written = self.plan.session.settings.learning_rate is not None
+        return cycle_rate(self.peak, 0 if written else self.session.settled, self.session.moments_step)
 
     def revised(self) -> tuple[Row, ...] | None:
         """Takes in a newer text, if there is one, and returns the rows that are new with it.
@@ -164,7 +171,6 @@ def _cycle(run: Run) -> LearnEnd:
     session = run.session
     most = MOST_STEPS if run.plan.max_steps is None else run.plan.max_steps
     mix, total, repair = _mix(run), most, Repair()
-    met = 0 if run.plan.session.settings.learning_rate is not None else session.moments_step
     run.control.phase("train")
     while True:
         if (new := run.revised()) is not None:
@@ -178,7 +184,7 @@ def _cycle(run: Run) -> LearnEnd:
                 _confirmed(run)
             return "learned" if run.learned else "cap"
         rows = mix.step(session.global_step, run.judge.learned)
-        mix.rehearsal.hear(run.step(rows, cycle_rate(run.peak, met, session.moments_step), total))
+        mix.rehearsal.hear(run.step(rows, run.cycle_rate(), total))
 
 
 @dataclass(slots=True)
@@ -286,13 +292,15 @@ def _until_learned(run: Run, per_epoch: int, ahead: Sequence[list[Row]]) -> Lear
     steady = FullSchedule(run.peak, "constant", warmup, most * per_epoch)
     cools = settings.lr_scheduler != "constant"
     done = since = 0
-    while done < most - cools:
+    while done < most:
         _epoch(run, steady, total, begin, ahead if done == 0 else [])
         done, since = done + 1, since + 1
-        if since < USUAL_EPOCHS - cools or len(run.judge.pending()) > cools * NEARLY * len(run.rows):
+        epochs = max(1, round(COOLING * since)) if cools else 0
+        nearly = since >= USUAL_EPOCHS - cools and len(run.judge.pending()) <= cools * NEARLY * len(run.rows)
+        if not nearly and done + epochs < most:
             continue
         if cools:
-            epochs = min(max(1, round(COOLING * since)), most - done)
+            epochs = min(epochs, most - done)
             falling, start = FullSchedule(run.peak, settings.lr_scheduler, 0, epochs * per_epoch), run.steps
             for _ in range(epochs):
                 _epoch(run, falling, total, start)

@@ -21,14 +21,15 @@ def peak_rate(settings: TrainingSettings, hidden_size: int) -> float:
     return min(HIGHEST_RATE, 5e-4 * math.pow(2000 / hidden_size, 0.78))
 
 
-def cycle_rate(peak: float, met: int, moments_step: int) -> float:
-    """Constant in a run: `met` are the steps that the moments had seen at its begin, `moments_step` those up to now.
+def cycle_rate(peak: float, settled: int, moments_step: int) -> float:
+    """`settled`: steps that the moments had seen when all was learned last; `moments_step`: those up to now.
 
-    Adam divides by the root of the mean squared gradient of about 1/(1 - beta2) steps. Rows that are learned have hardly
-    any gradient, so after `met` steps the n-th one on new rows is too large by the root of (1 - beta2^(met + n)) /
-    (1 - beta2^n), ten times in the end. The rate makes up for it. The first steps of fresh moments are warmed up.
+    Adam divides by the root of the mean squared gradient of about 1/(1 - beta2) steps. Rows that are learned have
+    hardly any gradient, so after `settled` steps the n-th one on new rows is too large by the root of
+    (1 - beta2^(settled + n)) / (1 - beta2^n), ten times in the end. The rate makes up for it. The first steps of fresh
+    moments are warmed up.
     """
-    steady = math.sqrt((1 - BETA2**MEETING) / (1 - BETA2 ** (met + MEETING)))
+    steady = math.sqrt((1 - BETA2**MEETING) / (1 - BETA2 ** (settled + MEETING)))
     return peak * steady * min(1.0, (moments_step + 1) / CYCLE_WARM_UP)
 
 

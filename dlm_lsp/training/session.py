@@ -33,7 +33,8 @@ class Session:
     """One document's model. Its weights are those of a version, or of an unfinished or uncommitted run.
 
     `global_step` counts optimizer steps since the adapter began, `moments_step` those that the optimizer's
-    moments have seen (fewer, when the state of a version could not be read).
+    moments have seen (fewer, when the state of a version could not be read), `settled` those that they had seen when
+    everything was learned last.
     """
 
     def __init__(self, base: LoadedBase, request: SessionRequest) -> None:
@@ -41,7 +42,7 @@ class Session:
         self.request = request
         self.row_maker = RowMaker(base.tokenizer, base.context_length, base.end_tokens)
         self.global_step = 0
-        self.moments_step = 0
+        self.moments_step = self.settled = 0
         self.epoch = 0.0
         self._holds: Stamp | None = None  # the version that the weights are, when they are one
         self._dirty = False  # whether the weights are neither a version's nor a new adapter's
@@ -120,7 +121,12 @@ class Session:
         settings = self.request.settings
         state = TrainingState(
             optimizer=self.stepper.optimizer.state_dict(),
-            scheduler={"last_epoch": self.global_step, "_last_lr": [rate], "moments_step": self.moments_step},
+            scheduler={
+                "last_epoch": self.global_step,
+                "_last_lr": [rate],
+                "moments_step": self.moments_step,
+                "settled": self.settled,
+            },
             scaler=self.stepper.scaler.state_dict() if self.stepper.scaler.is_enabled() else None,
             global_step=self.global_step,
             epoch=self.epoch,
@@ -157,7 +163,7 @@ class Session:
         shape = self.request.shape if modules is None else replace(self.request.shape, target_modules=modules)
         self.model: Any = make_adapter(self.base, shape, self._seed)
         self.stepper = Stepper(self.model, self.base.device)
-        self.global_step = self.moments_step = 0
+        self.global_step = self.moments_step = self.settled = 0
         self.epoch = 0.0
         self._holds, self._dirty = None, False
 
@@ -166,7 +172,7 @@ class Session:
         read_weights(self.model, version_dir)
         self._dirty = True
         self.stepper.optimizer = make_optimizer(self.stepper.parameters)
-        self.global_step = self.moments_step = 0
+        self.global_step = self.moments_step = self.settled = 0
         self.epoch = 0.0
         state = read_state(version_dir)
         if state is None:
@@ -177,7 +183,7 @@ class Session:
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             log.warning("the moments in %s do not fit this adapter, they begin anew: %s", version_dir.name, error)
             self.stepper.optimizer = make_optimizer(self.stepper.parameters)
-            self.moments_step = 0
+            self.moments_step = self.settled = 0
 
     def _restore(self, state: TrainingState) -> None:
         optimizer = self.stepper.optimizer
@@ -192,6 +198,7 @@ class Session:
         if state.scaler:
             self.stepper.scaler.load_state_dict(dict(state.scaler))
         self.moments_step = int(state.scheduler.get("moments_step", state.global_step))
+        self.settled = int(state.scheduler.get("settled", self.moments_step))
 
     def _fit_limits(self) -> None:
         """A written micro batch is taken as it is; "auto" goes as far as the device's usual memory does.
