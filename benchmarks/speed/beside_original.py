@@ -278,12 +278,12 @@ async def race(steps: dict[int, int], folder: Path, track: Track, theirs: Theirs
     return found
 
 
-async def until_learned(exchanges: int, cycles: int, folder: Path, track: Track, theirs: Theirs) -> Learned:
+async def until_learned(exchanges: int, cycles: int, seed: int, folder: Path, track: Track, theirs: Theirs) -> Learned:
     """Our saves of one section each; for each of them the original goes on from the first version anew.
 
-    It may take so many `cycles` for each.
+    It may take so many `cycles` for each. `seed` draws the exchanges.
     """
-    chance = random.Random(3)
+    chance = random.Random(seed)
     ours = _start(folder / "0", track, theirs)
     added = exchange(chance)
     await ours.save(added, 100)  # imports, loads: not counted
@@ -369,7 +369,7 @@ def _range(counts: Sequence[int]) -> str:
 
 
 async def measure(
-    python: Path, size: str, kind: str, steps: dict[int, int], exchanges: int, cycles: int, log: Path
+    python: Path, size: str, kind: str, steps: dict[int, int], exchanges: int, cycles: int, seed: int, log: Path
 ) -> list[Row]:
     """Rows of the first race if there are `steps`, and of the second if there are `exchanges`."""
     threads = int(os.environ.setdefault("DLM_THREADS", "1"))  # told to both: measuring what is best is no difference
@@ -385,7 +385,7 @@ async def measure(
                 pairs = await race(steps, folder / "steps", track, theirs)
                 found += [step_row(count, each, condition) for count, each in pairs.items()]
             if exchanges:
-                learned = await until_learned(exchanges, cycles, folder / "learned", track, theirs)
+                learned = await until_learned(exchanges, cycles, seed, folder / "learned", track, theirs)
                 found.append(learned_row(learned, condition))
     return found
 
@@ -397,11 +397,11 @@ def rows(quick: bool) -> list[Row]:
         return [Row(STEPS_MEASURE, "", "not measured: `make interop` makes the environment of the original")]
     log = Path(tempfile.gettempdir()) / "dlm-benchmark-original.log"
     if quick:
-        return asyncio.run(measure(python, "tiny", "exchanges", {1: 3, 10: 1}, 0, 0, log))
+        return asyncio.run(measure(python, "tiny", "exchanges", {1: 3, 10: 1}, 0, 0, 3, log))
     return [
         row
         for kind in DOCUMENTS
-        for row in asyncio.run(measure(python, "tiny", kind, {1: 7, 10: 3, 100: 1}, 2, 4, log))
+        for row in asyncio.run(measure(python, "tiny", kind, {1: 7, 10: 3, 100: 1}, 2, 4, 3, log))
     ]
 
 
@@ -413,6 +413,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, nargs="*", default=[7, 3], help="of each number of steps")
     parser.add_argument("--exchanges", type=int, default=0, help="of the race until learned")
     parser.add_argument("--cycles", type=int, default=4, help="of the original for each of these, at most")
+    parser.add_argument("--seed", type=int, default=3, help="of these exchanges")
     parser.add_argument("--log", type=Path, default=Path("original.log"), help="where the original's words go")
     options = parser.parse_args()
     python = interpreter()
@@ -420,7 +421,9 @@ def main() -> None:
         raise SystemExit("the original is not installed: run tests/interop/environment.py, or `make interop`")
     steps = dict(zip(options.steps, options.repetitions, strict=True))
     log = options.log.absolute()
-    wanted = measure(python, options.size, options.document, steps, options.exchanges, options.cycles, log)
+    wanted = measure(
+        python, options.size, options.document, steps, options.exchanges, options.cycles, options.seed, log
+    )
     print(show(asyncio.run(wanted)))
 
 

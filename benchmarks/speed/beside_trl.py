@@ -75,16 +75,17 @@ class Job:
 
 @dataclass
 class Rates:
-    """Tokens a second of both sides by turn; peak memory in GB on a GPU."""
+    """Tokens a second of both sides by turn, and a second of processor time; peak memory in GB on a GPU."""
 
-    ours: list[float] = field(default_factory=list)
-    trl: list[float] = field(default_factory=list)
-    memory: tuple[float | None, float | None] = (None, None)
+    ours: list[tuple[float, float]] = field(default_factory=list)
+    trl: list[tuple[float, float]] = field(default_factory=list)
+    memory: dict[str, float | None] = field(default_factory=dict)
     kernel: str = ""
 
-    @property
-    def ratio(self) -> float:
-        return statistics.median(our / its for our, its in zip(self.ours, self.trl, strict=True))
+    def ratio(self) -> tuple[float, float]:
+        """Ours as a multiple of TRL's, median of turns: on the clock, in processor time."""
+        turns = list(zip(self.ours, self.trl, strict=True))
+        return statistics.median(a[0] / b[0] for a, b in turns), statistics.median(a[1] / b[1] for a, b in turns)
 
 
 def lessons(kind: str) -> Iterator[Lesson]:
@@ -139,22 +140,23 @@ def config(shape: Shape | None) -> dict[str, Any]:
 
 def compare(job: Job, trl: Path, turns: int) -> Rates | str:
     """The rates of both, or why there are none."""
-    found, memory = Rates(), {}
+    found = Rates()
+    commands = {
+        "ours": [sys.executable, "-m", "benchmarks.speed.our_steps"],
+        "trl": [str(trl), str(_HERE / "in_trl.py")],
+    }
     for _ in range(turns):
-        for name, command in (
-            ("ours", [sys.executable, "-m", "benchmarks.speed.our_steps"]),
-            ("trl", [str(trl), str(_HERE / "in_trl.py")]),
-        ):
+        for name, command in commands.items():
             told = _child(command, job, _environment(job, ours=name == "ours"))
             if isinstance(told, str):
                 return f"{name}: {told}"
             if (told["trained"], told["read"]) != _work(job):
                 raise SystemExit(f"{name} did other work than it was given: {told}, not {_work(job)}")
-            getattr(found, name).append(job.counted / told["seconds"])
-            memory[name] = told["memory"] and told["memory"] / 1e9
+            rate = (job.counted / told["seconds"], job.counted / told["processor"])
+            getattr(found, name).append(rate)
+            found.memory[name] = told["memory"] and told["memory"] / 1e9
             found.kernel = told["kernel"]
-            print(f"  {name}: {getattr(found, name)[-1]:.0f} tokens a second", file=sys.stderr, flush=True)
-    found.memory = (memory["ours"], memory["trl"])
+            print(f"  {name}: {rate[0]:.0f} ({rate[1]:.0f})", file=sys.stderr, flush=True)
     return found
 
 
@@ -189,15 +191,17 @@ def line(size: str, kind: str, job: Job, found: Rates | str) -> Line:
     target = f"≥ {TARGET} ×" if job.device == "cuda" else ""
     if isinstance(found, str):
         return Line("tokens a second beside TRL", condition, f"not measured: {found}", target)
-    figure = f"{found.ratio:.2f} × (ours {_range(found.ours)}, TRL {_range(found.trl)} with {found.kernel}"
-    if None not in found.memory:
-        figure += f"; at most {found.memory[0]:.1f} and {found.memory[1]:.1f} GB"
-    return Line(
-        "tokens a second beside TRL", condition, figure + ")", target, found.ratio >= TARGET if target else None
-    )
+    ratio, processor = found.ratio()
+    figure = f"{ratio:.2f} × ({_range(found.ours)} to {_range(found.trl)} with {found.kernel})"
+    if job.device == "cpu":
+        figure += f", {processor:.2f} × in processor time"
+    else:
+        figure += f"; at most {found.memory['ours']:.1f} and {found.memory['trl']:.1f} GB"
+    return Line("tokens a second beside TRL", condition, figure, target, ratio >= TARGET if target else None)
 
 
-def _range(values: Sequence[float]) -> str:
+def _range(rates: Sequence[tuple[float, float]]) -> str:
+    values = [rate for rate, _ in rates]
     return f"{statistics.median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
 
 

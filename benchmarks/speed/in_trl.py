@@ -63,13 +63,13 @@ def run(job: dict[str, Any], folder: str) -> dict[str, Any]:
     class Clock(TrainerCallback):  # type: ignore[misc]
         """From the end of the last step that warms up to the end of the last step."""
 
-        began = ended = 0.0
+        began = ended = (0.0, 0.0)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step in (job["warm"], count):
                 if device == "cuda":
                     torch.cuda.synchronize()
-                self.began, self.ended = self.ended, time.perf_counter()
+                self.began, self.ended = self.ended, (time.perf_counter(), time.process_time())
 
     clock = Clock()
     trainer = SFTTrainer(
@@ -83,7 +83,8 @@ def run(job: dict[str, Any], folder: str) -> dict[str, Any]:
     trainer.train()
     (told,) = [each for each in trainer.state.log_history if "num_tokens" in each]
     return {
-        "seconds": clock.ended - clock.began,
+        "seconds": clock.ended[0] - clock.began[0],
+        "processor": clock.ended[1] - clock.began[1],
         "read": int(told["num_tokens"]),
         "trained": sum(sum(label != -100 for label in each) for each in trainer.train_dataset["labels"]),
         "memory": torch.cuda.max_memory_allocated() if device == "cuda" else None,
