@@ -14,10 +14,12 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +58,8 @@ _HERE = Path(__file__).parent
 class Job:
     """What both sides do. A row is (tokens, first of them that is trained); a batch is one optimizer step."""
 
-    config: dict[str, Any]
-    tokenizer: str
+    base: str  # directory of a configuration and a tokenizer: the weights are random
+    parameters: int
     adapter: dict[str, Any]
     device: str
     precision: str
@@ -72,14 +74,21 @@ class Job:
         """Tokens of the steps on the clock, padding left out."""
         return sum(len(tokens) for batch in self.batches[self.warm :] for tokens, _ in batch)
 
+    @property
+    def work(self) -> tuple[int, int]:
+        """Tokens trained and read, in all steps."""
+        rows = [row for batch in self.batches for row in batch]
+        return sum(len(tokens) - first for tokens, first in rows), sum(len(tokens) for tokens, _ in rows)
+
 
 @dataclass
 class Rates:
-    """Tokens a second of both sides by turn, and a second of processor time; peak memory in GB on a GPU."""
+    """Tokens a second of both sides by turn, and in a second of processor time; peak memory in GB on a GPU."""
 
     ours: list[tuple[float, float]] = field(default_factory=list)
     trl: list[tuple[float, float]] = field(default_factory=list)
     memory: dict[str, float | None] = field(default_factory=dict)
+    adapter: int = 0  # parameters of it
     kernel: str = ""
 
     def ratio(self) -> tuple[float, float]:
@@ -118,11 +127,21 @@ def shuffled(items: Sequence[Row], steps: int, rows: int) -> list[list[Row]]:
     return [endless[start : start + rows] for start in range(0, steps * rows, rows)]
 
 
-def config(shape: Shape | None) -> dict[str, Any]:
-    """The configuration of a Llama of this shape; None is the built-in base's."""
-    if shape is None:
-        return dict(json.loads((BUILTIN / "config.json").read_text(encoding="utf-8")))
+def base(folder: Path, shape: Shape | None) -> Path:
+    """Writes all of a base but its weights into `folder`: a Llama of this shape (None: the built-in base's)."""
+    folder.mkdir(parents=True)
+    for file in BUILTIN.iterdir():
+        if file.suffix != ".safetensors":
+            shutil.copy(file, folder)
+    if shape is not None:
+        (folder / "config.json").write_text(json.dumps(config(shape)), encoding="utf-8")
+    return folder
+
+
+def config(shape: Shape) -> dict[str, Any]:
+    """As transformers names it."""
     return {
+        "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.hidden,
@@ -138,6 +157,14 @@ def config(shape: Shape | None) -> dict[str, Any]:
     }
 
 
+def parameters(facts: Mapping[str, Any]) -> int:
+    """How many numbers a Llama of this configuration has."""
+    hidden, inner = facts["hidden_size"], facts["intermediate_size"]
+    keys = hidden // facts["num_attention_heads"] * facts["num_key_value_heads"]
+    layer = 2 * hidden * hidden + 2 * hidden * keys + 3 * hidden * inner + 2 * hidden
+    return int(facts["vocab_size"] * hidden + facts["num_hidden_layers"] * layer + hidden)
+
+
 def compare(job: Job, trl: Path, turns: int) -> Rates | str:
     """The rates of both, or why there are none."""
     found = Rates()
@@ -147,11 +174,12 @@ def compare(job: Job, trl: Path, turns: int) -> Rates | str:
     }
     for _ in range(turns):
         for name, command in commands.items():
-            told = _child(command, job, _environment(job, ours=name == "ours"))
+            told = child(command, job, _environment(job, ours=name == "ours"))
             if isinstance(told, str):
                 return f"{name}: {told}"
-            if (told["trained"], told["read"]) != _work(job):
-                raise SystemExit(f"{name} did other work than it was given: {told}, not {_work(job)}")
+            adapter = found.adapter = found.adapter or told["parameters"]
+            if (told["trained"], told["read"], told["parameters"]) != (*job.work, adapter):
+                raise SystemExit(f"{name} did other work than it was given: {told}, not {job.work} with {adapter}")
             rate = (job.counted / told["seconds"], job.counted / told["processor"])
             getattr(found, name).append(rate)
             found.memory[name] = told["memory"] and told["memory"] / 1e9
@@ -160,13 +188,7 @@ def compare(job: Job, trl: Path, turns: int) -> Rates | str:
     return found
 
 
-def _work(job: Job) -> tuple[int, int]:
-    """Tokens trained and read, in all steps."""
-    rows = [row for batch in job.batches for row in batch]
-    return sum(len(tokens) - first for tokens, first in rows), sum(len(tokens) for tokens, _ in rows)
-
-
-def _child(command: Sequence[str], job: Job, environment: dict[str, str]) -> dict[str, Any] | str:
+def child(command: Sequence[str], job: Job, environment: dict[str, str]) -> dict[str, Any] | str:
     """What the process said, or that it had not enough memory."""
     done = subprocess.run(
         command, input=json.dumps(asdict(job)), env=environment, capture_output=True, text=True, check=False, cwd=_ROOT
@@ -219,21 +241,23 @@ def measure(
     found = []
     for size in sizes:
         for kind in kinds:
-            work = batches(kind, WARM + steps, rows, 512)
-            job = Job(
-                config=config({**SIZES, **LARGE}[size]),
-                tokenizer=str(BUILTIN),
-                adapter=ADAPTER,
-                device=device,
-                precision="bf16" if device == "cuda" else "fp32",
-                threads=int(os.environ.get("DLM_THREADS") or 1),
-                warm=WARM,
-                rows=rows,
-                accumulation=accumulation,
-                batches=[[(list(row.tokens), row.first_target) for row in batch] for batch in work],
-            )
             print(f"{size}, {kind} rows", file=sys.stderr, flush=True)
-            found.append(line(size, kind, job, compare(job, trl, turns)))
+            work = batches(kind, WARM + steps, rows, 512)
+            with tempfile.TemporaryDirectory() as place:
+                directory = base(Path(place) / size, {**SIZES, **LARGE}[size])
+                job = Job(
+                    base=str(directory),
+                    parameters=parameters(json.loads((directory / "config.json").read_text(encoding="utf-8"))),
+                    adapter=ADAPTER,
+                    device=device,
+                    precision="bf16" if device == "cuda" else "fp32",
+                    threads=int(os.environ.get("DLM_THREADS") or 1),
+                    warm=WARM,
+                    rows=rows,
+                    accumulation=accumulation,
+                    batches=[[(list(row.tokens), row.first_target) for row in batch] for batch in work],
+                )
+                found.append(line(size, kind, job, compare(job, trl, turns)))
     return found
 
 

@@ -28,7 +28,7 @@ def run(job: dict[str, Any], folder: str) -> dict[str, Any]:
     set_seed(0)
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(
-            AutoConfig.for_model(**job["config"]),
+            AutoConfig.from_pretrained(job["base"]),
             dtype={"bf16": torch.bfloat16, "fp32": torch.float32}[job["precision"]],
             attn_implementation="flash_attention_2" if flash else "sdpa",
         )
@@ -76,7 +76,7 @@ def run(job: dict[str, Any], folder: str) -> dict[str, Any]:
         model=model,
         args=config,
         train_dataset=data,
-        processing_class=AutoTokenizer.from_pretrained(job["tokenizer"]),
+        processing_class=AutoTokenizer.from_pretrained(job["base"]),
         peft_config=LoraConfig(task_type="CAUSAL_LM", **job["adapter"]),
         callbacks=[clock],
     )

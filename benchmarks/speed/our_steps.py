@@ -55,32 +55,23 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _base(job: dict[str, Any]) -> Any:
-    """A base with random weights, made where it computes: the largest would not pass through a small disk."""
+    """The base as it is loaded anywhere, but for its weights: they are drawn where they compute, and lie on no disk."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     from dlm_lsp.training.device import Device
-    from dlm_lsp.training.loading import LoadedBase
+    from dlm_lsp.training.loading import load_base
 
-    device = Device(job["device"], job["precision"])
+    def drawn(directory: str, *, dtype: Any, **_: Any) -> Any:
+        with torch.device(job["device"]):
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory), dtype=dtype)
+
     torch.manual_seed(0)
-    with torch.device(device.kind):
-        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**job["config"]), dtype=device.dtype)
-    model.requires_grad_(False)
-    model.eval()
-    config = model.config
-    parameters = sum(each.numel() for each in model.parameters())
-    length = config.max_position_embeddings
-    return LoadedBase(
-        resolved=ResolvedBase("random", "benchmarks/random", Path(), "0" * 40, "LlamaForCausalLM", parameters),
-        device=device,
-        model=model,
-        tokenizer=AutoTokenizer.from_pretrained(job["tokenizer"]),
-        context_length=length,
-        hidden_size=config.hidden_size,
-        parameters=parameters,
-        end_tokens=(config.eos_token_id,),
-        tokenizer_files={},
+    AutoModelForCausalLM.from_pretrained = drawn
+    place = Path(job["base"])
+    return load_base(
+        ResolvedBase("random", "benchmarks/random", place, "0" * 40, "LlamaForCausalLM", job["parameters"]),
+        Device(job["device"], job["precision"]),
     )
 
 
