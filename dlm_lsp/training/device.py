@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dlm_lsp.training.memory import free_memory
 from dlm_lsp.training.protocol import LearnerError
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ log = logging.getLogger(__name__)
 Precision = Literal["bf16", "fp16", "fp32"]
 
 _FASTER = 0.8  # more threads must take at most this part of the time: on a shared machine they cost steadiness
-
-# Padded tokens in one micro batch, before "auto" divides a step further.
-_AUTO_TOKENS = {"cpu": 8192, "mps": 8192, "cuda": 16384}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,16 @@ class Device:
 
         return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[self.precision]
 
-    @property
-    def auto_tokens(self) -> int:
-        return _AUTO_TOKENS[self.kind]
+    def free_memory(self) -> int:
+        """Bytes that can still be had there, those included that torch has kept for itself."""
+        import torch
+
+        if self.kind == "cuda":
+            free, _ = torch.cuda.mem_get_info()
+            return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        if self.kind == "mps":
+            return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+        return free_memory()
 
     def describe(self, threads: int) -> str:
         """Such as "cpu (1 thread, fp32)"."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_lsp.training.memory import Shape, configured
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.stack import collector_resting
 
@@ -49,6 +50,7 @@ class LoadedBase:
     context_length: int
     hidden_size: int
     parameters: int
+    sizes: Shape
     end_tokens: tuple[int, ...]
     tokenizer_files: Mapping[str, bytes]
 
@@ -92,6 +94,7 @@ def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
             code="base-unreadable",
             key="base_model",
         )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     return LoadedBase(
         resolved=resolved,
         device=device,
@@ -99,7 +102,8 @@ def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
         tokenizer=tokenizer,
         context_length=_context_length(config, resolved),
         hidden_size=config.hidden_size,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters,
+        sizes=configured(config.to_dict(), parameters),
         end_tokens=_end_tokens(model, tokenizer),
         tokenizer_files=_tokenizer_files(resolved.directory, tokenizer),
     )

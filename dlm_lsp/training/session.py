@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dlm_lsp.document.model import Lesson
-from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_weights
+from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_weights, target_modules
 from dlm_lsp.training.device import choose_threads
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
+from dlm_lsp.training.memory import Load, Pass, fitting
 from dlm_lsp.training.protocol import SessionInfo, SessionRequest, TrainingSettings
 from dlm_lsp.training.rows import Row, RowMaker
 from dlm_lsp.training.state import TrainingState, read_state, state_files
@@ -44,8 +45,8 @@ class Session:
         self._dirty = False  # whether the weights are neither a version's nor a new adapter's
         self._seed = request.settings.seed
         self._limits_of: tuple[int | None, int | None] | None = None
-        self._fit_limits()
         self._make_adapter()
+        self._fit_limits()
         self.threads = self._choose_threads()
 
     def prepare(self, request: SessionRequest, *, anew: bool = False) -> None:
@@ -55,16 +56,17 @@ class Session:
         """
         self.request = request
         self.threads = self._choose_threads()
-        self._fit_limits()
         if anew or request.version_dir is None:
             unused = self._holds is None and not self._dirty and self._seed == request.settings.seed
             if not unused:
                 self._make_adapter()
+            self._fit_limits()
             return
         asked = stamp(request.version_dir)
         if self._holds != asked or self._dirty:
             self._read(Path(request.version_dir))
             self._holds, self._dirty = asked, False
+        self._fit_limits()
 
     def holds(self, version_dir: str) -> bool:
         """Whether the weights in memory are that version's."""
@@ -179,18 +181,36 @@ class Session:
         self.moments_step = int(state.scheduler.get("moments_step", state.global_step))
 
     def _fit_limits(self) -> None:
-        """A written micro batch is taken as it is; "auto" goes as far as the device's usual memory does.
+        """A written micro batch is taken as it is; "auto" goes as far as memory does.
 
         What running out of memory has taught is kept until the settings change.
         """
         micro, accum = written = (self.request.settings.micro_batch_size, self.request.settings.grad_accum)
-        if written == self._limits_of:
-            return
-        self._limits_of = written
-        if micro is None and accum is None:
-            self._limits = Limits(self.step_rows, self.base.device.auto_tokens)
-        else:
-            self._limits = Limits(micro or max(1, self.step_rows // (accum or 1)), _UNLIMITED)
+        if written != self._limits_of:
+            self._limits_of = written
+            rows = self.step_rows if written == (None, None) else micro or max(1, self.step_rows // (accum or 1))
+            self._limits = Limits(rows, _UNLIMITED, _UNLIMITED)
+        if written == (None, None):
+            room = self._room()
+            if (room.tokens, room.places) != (self._limits.tokens, self._limits.places):
+                log.info("a micro batch is at most %d tokens, %d of them targets", room.tokens, room.places)
+            self._limits.tokens, self._limits.places = room.tokens, room.places
+
+    def _room(self) -> Pass:
+        """The most that fits into the memory that is free now, once the optimizer has its gradients and moments."""
+        base, shape = self.base, self.request.shape
+        load = Load(
+            shape.rank,
+            target_modules(self.model),
+            base.device.dtype.itemsize,
+            shape.kind,
+            base.device.kind,
+            longest_row=min(self.request.settings.sequence_len, base.context_length),
+            # torch's fused kernels keep no scores; on MPS there is none that has a way back
+            keeps_scores=base.device.kind == "mps" or self.model.config._attn_implementation == "eager",
+        )
+        trained = sum(each.numel() for each in self.stepper.parameters)
+        return fitting(base.sizes, load, base.device.free_memory() - 12 * trained)
 
     def _choose_threads(self) -> int:
         """Times a step of usual size, once per process and size of base; nothing that is kept is changed."""

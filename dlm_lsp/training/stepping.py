@@ -26,10 +26,11 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(slots=True)
 class Limits:
-    """A micro batch holds at most `rows` rows and `tokens` padded tokens."""
+    """A micro batch holds at most `rows` rows, `tokens` padded tokens and `places` targets."""
 
     rows: int
     tokens: int
+    places: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Stepper:
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             torch.manual_seed(seed)
-            batches = micro_batches(rows, limits.rows, limits.tokens)
+            batches = micro_batches(rows, limits.rows, limits.tokens, limits.places)
             done = self._try_backward(batches, len(rows))
             if done is not None:
                 return self._update(batches, *done, rate)
@@ -109,7 +110,7 @@ class Stepper:
 
         self.model.eval()
         measured: list[Measured] = []
-        for batch in micro_batches(rows, limits.rows, limits.tokens):
+        for batch in micro_batches(rows, limits.rows, limits.tokens, limits.places):
             tokens, places, targets, _ = self._tensors(batch, len(rows))
             with torch.inference_mode(), self.logits_at.places(places):
                 logits = self.model(input_ids=tokens, use_cache=False).logits.float()
