@@ -47,11 +47,11 @@ class Device:
             return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
         return free_memory()
 
-    def describe(self, threads: int) -> str:
+    def describe(self, threads: int, quantised: bool = False) -> str:
         """Such as "cpu (1 thread, fp32)"."""
-        if self.kind != "cpu":
-            return f"{self.kind} ({self.precision})"
-        return f"cpu ({threads} thread{'' if threads == 1 else 's'}, {self.precision})"
+        said = [f"{threads} thread{'' if threads == 1 else 's'}"] if self.kind == "cpu" else []
+        said += [self.precision, *(["4-bit base"] if quantised else [])]
+        return f"{self.kind} ({', '.join(said)})"
 
 
 def choose_device(precision: Precision | None) -> Device:

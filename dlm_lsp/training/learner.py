@@ -29,6 +29,7 @@ from dlm_lsp.training.protocol import (
     TrainingSettings,
     Unwatched,
 )
+from dlm_lsp.training.quantised import qlora_obstacle
 from dlm_lsp.training.stack import import_stack, switching_quickly
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class InProcessLearner:
         clock.check()
         _check_revision(request, resolved)
         self._forget(request.key)
-        base = self._loaded(resolved, device)
+        base = self._loaded(resolved, device, request.shape.kind == "qlora")
         clock.check()
         self._residents[request.key] = _Resident(Session(base, request), request.base)
         return self._residents[request.key].session
@@ -227,19 +228,20 @@ class InProcessLearner:
             and choose_device(request.settings.precision) == resident.session.base.device
         )
 
-    def _loaded(self, resolved: ResolvedBase, device: Device) -> LoadedBase:
+    def _loaded(self, resolved: ResolvedBase, device: Device, quantised: bool) -> LoadedBase:
         """The base in memory, shared with another session that has the same."""
         for resident in self._residents.values():
             base = resident.session.base
-            if (base.resolved.directory, base.resolved.revision, base.device) == (
+            if (base.resolved.directory, base.resolved.revision, base.device, base.quantised) == (
                 resolved.directory,
                 resolved.revision,
                 device,
+                quantised,
             ):
                 return base
         from dlm_lsp.training.loading import load_base
 
-        return load_base(resolved, device)
+        return load_base(resolved, device, quantised)
 
 
 def _same_base(resident: _Resident, request: SessionRequest) -> bool:
@@ -327,7 +329,7 @@ def _learn(
     clock.phase("write")
     info = session.info()
     files = session.files(outcome.rate)
-    versions = pinned_versions()
+    versions = pinned_versions(session.base.quantised)
     clock.stop()
     return Learned(
         files=files,
@@ -350,12 +352,8 @@ def _learn(
 
 def _check(request: SessionRequest) -> None:
     """Refuses what is not trained here before anything heavy is done. Raises LearnerError."""
-    if request.shape.kind == "qlora":
-        raise LearnerError(
-            "QLoRA is not trained by this version. Set `training.adapter` to lora or dora.",
-            code="unsupported-setting",
-            key="training.adapter",
-        )
+    if request.shape.kind == "qlora" and (why := qlora_obstacle()) is not None:
+        raise LearnerError(why, code="unsupported-setting", key="training.adapter")
     _check_optimizer(request.settings)
 
 

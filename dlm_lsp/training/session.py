@@ -16,6 +16,7 @@ from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
 from dlm_lsp.training.memory import Load, Pass, fitting
 from dlm_lsp.training.protocol import SessionInfo, SessionRequest, TrainingSettings
+from dlm_lsp.training.quantised import PACKAGE
 from dlm_lsp.training.rows import Row, RowMaker
 from dlm_lsp.training.state import TrainingState, read_state, state_files
 from dlm_lsp.training.stepping import Limits, StepDone, Stepper, make_optimizer
@@ -126,7 +127,8 @@ class Session:
             state,
             seed=settings.seed,
             base_revision=self.base.resolved.revision,
-            pinned_versions=pinned_versions(),
+            pinned_versions=pinned_versions(self.base.quantised),
+            quantised=self.base.quantised,
         )
         return {**adapter_files(self.model), **self.base.tokenizer_files, **written}
 
@@ -137,7 +139,7 @@ class Session:
             parameters=self.base.parameters,
             trainable=sum(each.numel() for each in self.stepper.parameters),
             context_length=self.base.context_length,
-            device=self.base.device.describe(self.threads),
+            device=self.base.device.describe(self.threads, self.base.quantised),
         )
 
     def _make_adapter(self) -> None:
@@ -244,9 +246,9 @@ def stamp(version_dir: str) -> Stamp:
     return version_dir, found.st_mtime_ns, found.st_ino
 
 
-def pinned_versions() -> dict[str, str]:
-    """The packages that a version was trained with."""
-    return {name: version(name) for name in _PINNED}
+def pinned_versions(quantised: bool) -> dict[str, str]:
+    """The packages that a version was trained with; bitsandbytes among them says to other tools that it was QLoRA."""
+    return {name: version(name) for name in (*_PINNED, *((PACKAGE,) if quantised else ()))}
 
 
 def clamped(settings: TrainingSettings, context_length: int) -> bool:

@@ -39,7 +39,7 @@ class TrainingState:
 
 
 def state_files(
-    state: TrainingState, *, seed: int, base_revision: str | None, pinned_versions: Mapping[str, str]
+    state: TrainingState, *, seed: int, base_revision: str | None, pinned_versions: Mapping[str, str], quantised: bool
 ) -> dict[str, bytes]:
     """The bytes of the state's two files; the store adds the digest."""
     import torch
@@ -60,7 +60,7 @@ def state_files(
             "dlm_manifest_hash": None,
             "base_model_revision": base_revision,
             "pinned_versions": dict(pinned_versions),
-            "use_qlora": False,
+            "use_qlora": quantised,
         },
         buffer,
     )
