@@ -1,4 +1,4 @@
-"""Whether what a step takes is what the model of memory says: a step of each kind really runs, and is weighed.
+"""Whether plans suit the machine: what a step takes beside what the model of memory says, and which format is faster.
 
 python -m benchmarks.speed.plans
 """
@@ -6,8 +6,10 @@ python -m benchmarks.speed.plans
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
+import time
 from typing import Any
 
 from benchmarks.speed.table import Row, show
@@ -97,10 +99,47 @@ def told(name: str) -> int:
     return activations(configured(config, 0), load, Pass(rows * tokens, rows * targets))
 
 
+def formats(rounds: int) -> tuple[float, str]:
+    """Seconds of a step in bf16 over those in fp32, by turns (median), and which of them is chosen here."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers.models.llama.configuration_llama import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+    from dlm_lsp.training.device import Device, choose_device
+    from dlm_lsp.training.rows import Row as TokenRow
+    from dlm_lsp.training.stepping import Limits, Stepper
+
+    torch.set_num_threads(1)
+    config = LlamaConfig(**WIDE)
+    steppers = []
+    for precision in ("fp32", "bf16"):
+        device = Device("cpu", precision)
+        model = LlamaForCausalLM(config).to(device.dtype).requires_grad_(False)
+        shape = LoraConfig(r=8, lora_dropout=0.05, target_modules=USUAL["modules"])
+        steppers.append(Stepper(get_peft_model(model, shape).train(), device))
+    step_rows = [TokenRow(str(each), "exchange", 0, (7,) * 48, 36) for each in range(8)]
+    ratios = []
+    for _ in range(rounds + 1):
+        seconds = []
+        for stepper in steppers:
+            began = time.perf_counter()
+            stepper.step(step_rows, 1e-4, Limits(8, 1 << 60, 1 << 60), 0)
+            seconds.append(time.perf_counter() - began)
+        ratios.append(seconds[1] / seconds[0])
+    return statistics.median(ratios[1:]), choose_device(None, configured(WIDE, 0)).precision
+
+
 def rows(quick: bool) -> list[Row]:
+    ratio, chosen = formats(3 if quick else 9)
+    better = "bf16" if ratio < 1 else "fp32"
+    found = [
+        Row(
+            "a step in bf16 / in fp32", f"hidden 768, CPU: {chosen} is chosen", f"{ratio:.2f}", better, chosen == better
+        )
+    ]
     if sys.platform != "linux":
-        return []
-    found = []
+        return found
     for name, grew in taken().items():
         share = told(name) / grew
         condition = f"{name}: {told(name) / 2**20:.0f} MiB told, {grew / 2**20:.0f} taken"

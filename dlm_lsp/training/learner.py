@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dlm_lsp.training.base_files import read_config
+from dlm_lsp.training.memory import configured
 from dlm_lsp.training.protocol import (
     BaseRequest,
     Control,
@@ -62,6 +64,7 @@ class _Resident:
 
     session: Session
     asked: BaseRequest
+    precision: str | None  # as it was written then
 
 
 class InProcessLearner:
@@ -208,24 +211,26 @@ class InProcessLearner:
         from dlm_lsp.training.device import choose_device
         from dlm_lsp.training.session import Session
 
-        device = choose_device(request.settings.precision)
+        precision = request.settings.precision
+        choose_device(precision)  # refuses what can't be before anything is fetched
         clock.phase("load", request.base.reference)
         resolved = self._resolve(request.base, clock.download, clock.stop_requested)
         clock.check()
         _check_revision(request, resolved)
         self._forget(request.key)
-        base = self._loaded(resolved, device, request.shape.kind == "qlora")
+        sizes = configured(read_config(resolved.directory, resolved.hf_id), resolved.parameters)
+        base = self._loaded(resolved, choose_device(precision, sizes), request.shape.kind == "qlora")
         clock.check()
-        self._residents[request.key] = _Resident(Session(base, request), request.base)
+        self._residents[request.key] = _Resident(Session(base, request), request.base, precision)
         return self._residents[request.key].session
 
     def _fits(self, resident: _Resident, request: SessionRequest) -> bool:
-        from dlm_lsp.training.device import choose_device
-
+        """What is chosen where nothing is written stays chosen; what is written may be what was chosen."""
+        held = resident.session
         return (
             _same_base(resident, request)
-            and request.shape == resident.session.request.shape
-            and choose_device(request.settings.precision) == resident.session.base.device
+            and request.shape == held.request.shape
+            and request.settings.precision in (resident.precision, held.base.device.precision)
         )
 
     def _loaded(self, resolved: ResolvedBase, device: Device, quantised: bool) -> LoadedBase:
@@ -382,6 +387,7 @@ def _check_optimizer(settings: TrainingSettings) -> None:
 def _give_back() -> None:
     """Returns the memory of forgotten sessions now, rather than when the collector comes by."""
     gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if "torch" in sys.modules:
+        from dlm_lsp.training.device import empty_caches
+
+        empty_caches()

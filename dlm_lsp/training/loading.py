@@ -68,7 +68,8 @@ def load_base(resolved: ResolvedBase, device: Device, quantised: bool = False) -
     from transformers.models.auto.tokenization_auto import AutoTokenizer
 
     directory = str(resolved.directory)
-    options = four_bits(device) if quantised else {}
+    # Onto a GPU weight by weight: all of them in main memory first may be more than it has.
+    options = four_bits(device) if quantised else {"device_map": {"": "cuda"}} if device.kind == "cuda" else {}
     try:
         with collector_resting():
             tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_weights, target_modules
-from dlm_lsp.training.device import choose_threads
+from dlm_lsp.training.device import Device, choose_threads
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
 from dlm_lsp.training.memory import Load, Pass, fitting
@@ -201,6 +201,13 @@ class Session:
     def _room(self) -> Pass:
         """The most that fits into the memory that is free now, once the optimizer has its gradients and moments."""
         base, shape = self.base, self.request.shape
+        # Fused attention keeps no scores. torch has none with a way back for MPS, nor on CUDA for fp32 where several
+        # queries share a key, as transformers asks for it (github.com/pytorch/pytorch/pull/181528).
+        keeps_scores = (
+            self.model.config._attn_implementation == "eager"
+            or base.device.kind == "mps"
+            or (base.device == Device("cuda", "fp32") and base.sizes.keys < base.sizes.queries)
+        )
         load = Load(
             shape.rank,
             target_modules(self.model),
@@ -208,14 +215,13 @@ class Session:
             shape.kind,
             base.device.kind,
             longest_row=min(self.request.settings.sequence_len, base.context_length),
-            # torch's fused kernels keep no scores; on MPS there is none that has a way back
-            keeps_scores=base.device.kind == "mps" or self.model.config._attn_implementation == "eager",
+            keeps_scores=keeps_scores,
         )
         trained = sum(each.numel() for each in self.stepper.parameters)
         return fitting(base.sizes, load, base.device.free_memory() - 12 * trained)
 
     def _choose_threads(self) -> int:
-        """Times a step of usual size, once per process and size of base; nothing that is kept is changed."""
+        """Times a step of usual size, once for each size of base; nothing that is kept is changed."""
         import torch
 
         if self.base.device.kind != "cpu":
@@ -231,7 +237,8 @@ class Session:
             torch.autograd.backward(logits.float().sum())
             self.stepper.optimizer.zero_grad(set_to_none=True)
 
-        return choose_threads(self.base.parameters, step)
+        sort = f"2^{self.base.parameters.bit_length()} parameters in {self.base.device.precision}"
+        return choose_threads(sort + " over four bits" * self.base.quantised, step)
 
 
 Stamp = tuple[str, int, int]

@@ -44,7 +44,8 @@ def state_files(
     """The bytes of the state's two files; the store adds the digest."""
     import torch
 
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    # Of the one GPU that is used: asking all would make a context on each, and another machine may have fewer.
+    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else None
     buffer = io.BytesIO()
     torch.save(
         {
@@ -88,7 +89,7 @@ def read_state(version_dir: Path) -> TrainingState | None:
         )
         torch.set_rng_state(saved["torch_rng_state"])
         if saved["cuda_rng_state"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(saved["cuda_rng_state"])
+            torch.cuda.set_rng_state(saved["cuda_rng_state"][0])
     except Exception as error:
         # A version without usable state is still an adapter to continue from: only the moments begin anew.
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

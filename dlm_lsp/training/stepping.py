@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlm_lsp.training.batches import micro_batches
-from dlm_lsp.training.device import Device
+from dlm_lsp.training.device import Device, empty_caches
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.rows import Row
@@ -101,8 +101,7 @@ class Stepper:
             if done is not None:
                 return self._update(batches, *done, rate)
             _halve(limits, max(len(batch) for batch in batches))
-            if self.device.kind == "cuda":
-                torch.cuda.empty_cache()
+            empty_caches()
 
     def measure(self, rows: Sequence[Row], limits: Limits) -> list[Measured]:
         """What the weights say of `rows` as they are: forward passes without gradient and dropout."""
