@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import psutil
@@ -37,8 +38,9 @@ _MAPPED = 32 * 2**20
 
 # The most that one micro batch holds, however much memory there is: padded tokens, and logits. Fixed, so that what is
 # free at the moment does not change how a step is divided (and with it the last bits of its sums). More would not be
-# faster: products of this size are as fast as they get.
+# faster: on the CPU 512 tokens of a large base take 1 to 3 % longer than 1,024, and half of the memory.
 _MOST_TOKENS = {"cpu": 8192, "mps": 8192, "cuda": 16384}
+_LEAST_MOST, _MOST_WORK = 512, 1 << 24  # on the CPU: tokens, and tokens × layers × hidden size
 _MOST_LOGITS = {"cpu": 1 << 27, "mps": 1 << 27, "cuda": 1 << 29}
 
 
@@ -121,6 +123,9 @@ def activations(shape: Shape, load: Load, largest: Pass) -> int:
 def most(shape: Shape, device: Kind) -> Pass:
     """The most that one micro batch holds where nothing is written and memory is plenty."""
     tokens = _MOST_TOKENS[device]
+    if device == "cpu":
+        worth = 1 << max(1, _MOST_WORK // (shape.layers * shape.hidden)).bit_length() - 1
+        tokens = min(tokens, max(_LEAST_MOST, worth))
     return Pass(tokens, max(1, min(tokens, _MOST_LOGITS[device] // shape.vocabulary)))
 
 
@@ -136,9 +141,15 @@ def fitting(shape: Shape, load: Load, free: int) -> Pass:
     return largest
 
 
-def free_memory() -> int:
-    """Bytes of main memory that can be had without swapping."""
-    return int(psutil.virtual_memory().available)
+def free_memory(container: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes of main memory that can be had without swapping: the machine's, or the container's where it has a limit."""
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit, used, facts = ((container / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
+        files = dict(line.split() for line in facts.splitlines())["inactive_file"]  # given up when memory is wanted
+        return max(0, min(available, int(limit) - int(used) + int(files)))
+    except (OSError, ValueError, KeyError):  # not Linux, no limits ("max"), or an older kind of them
+        return available
 
 
 def shape_of(facts: BaseFacts) -> Shape | None:

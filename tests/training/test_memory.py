@@ -12,7 +12,7 @@ import pytest
 from benchmarks.speed import plans
 from benchmarks.speed.plans import LLAMA, MANY_WORDS, QWEN, WIDE
 from dlm_lsp.training.bases import BaseFacts, base_facts, registry
-from dlm_lsp.training.memory import Load, Pass, activations, configured, estimate, fitting, most, shape_of
+from dlm_lsp.training.memory import Load, Pass, activations, configured, estimate, fitting, free_memory, most, shape_of
 from dlm_lsp.training.protocol import AdapterShape, Learner
 from tests.training.learning_helpers import cycle, exchange, request, weights
 
@@ -94,6 +94,21 @@ def test_a_pass_is_halved_until_it_fits(config: dict[str, int]) -> None:
     assert activations(shape, load, tight) <= GIB and activations(shape, load, doubled) > 0.8 * GIB
     assert whole.tokens % tight.tokens == 0 and tight.places <= tight.tokens
     assert fitting(shape, load, -1) == Pass(1, 1), "a single row is tried all the same"
+
+
+def test_a_large_base_takes_fewer_tokens_at_once_as_more_would_not_be_faster() -> None:
+    small, large = configured(LLAMA, 0), configured({**WIDE, "num_hidden_layers": 30}, 0)
+    assert (most(small, "cpu").tokens, most(large, "cpu").tokens) == (8192, 512)
+    assert most(large, "cuda").tokens == most(small, "cuda").tokens > 8192
+
+
+def test_a_container_s_limit_counts_and_no_limit_does_not(tmp_path: Path) -> None:
+    (tmp_path / "memory.current").write_text("700000\n")
+    (tmp_path / "memory.stat").write_text("anon 400000\ninactive_file 200000\n")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert free_memory(tmp_path) == 500_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(tmp_path) > 2**20 < free_memory(tmp_path / "none")
 
 
 def test_where_the_vocabulary_is_large_targets_are_the_limit() -> None:
