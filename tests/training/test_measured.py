@@ -12,9 +12,10 @@ import pytest
 
 from dlm_lsp.training import device, measured
 from dlm_lsp.training.device import choose_device, choose_threads
+from dlm_lsp.training.learner import create
 from dlm_lsp.training.memory import configured
 from dlm_lsp.training.protocol import Learner, LearnerError
-from tests.training.learning_helpers import Recorder, cycle, exchange, make_base, request
+from tests.training.learning_helpers import Recorder, cycle, exchange, make_base, request, weights
 
 LARGE = configured({"hidden_size": 1024, "intermediate_size": 2048}, 100_000_000)
 SMALL = configured({"hidden_size": 256, "intermediate_size": 640}, 3_500_000)
@@ -155,6 +156,8 @@ def test_a_document_without_written_precision_learns_in_what_is_fast_here(
     )
     monkeypatch.setattr(device, "_bf16_is_faster", lambda *_: True)
     lessons = [exchange("Who?", "Mira.")]
+    first, second = (cycle(each, request(base), lessons, steps=3) for each in (create(), create()))
+    assert weights(first) == weights(second), "bf16 on a CPU is the same twice, too"
     assert cycle(learner, request(base), lessons, steps=1).device == "cpu (1 thread, bf16)"
     for written, told, loads in ((None, "bf16", False), ("bf16", "bf16", False), ("fp32", "fp32", True)):
         options: dict[str, Any] = {} if written is None else {"precision": written}
