@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "cli": {"document", "store", "training", "runs", "serving", "server"},
 }
 # What `runs` may see of `training`: the protocol, the facts about bases, and what they take. All free of torch.
-TRAINING_WITHOUT_TORCH = {"dlm_lsp.training.protocol", "dlm_lsp.training.bases", "dlm_lsp.training.memory"}
+TRAINING_WITHOUT_TORCH = {f"dlm_lsp.training.{name}" for name in ("protocol", "bases", "memory", "quantised")}
 HEAVY = {"torch", "transformers", "peft"}
 EDITOR = {"lsprotocol", "pygls"}
 WEB = {"starlette", "uvicorn"}

@@ -11,7 +11,7 @@ from dlm_lsp.training.batches import micro_batches
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
 
-_ROWS = 32  # in one forward pass
+_ROWS, _TOKENS = 32, 8192  # in one forward pass
 _NEUTRAL = (
     "The train left the station a few minutes late, and the passengers looked out at the fields.",
     "Water boils at a lower temperature on a mountain than it does beside the sea.",
@@ -77,7 +77,7 @@ def _forward(session: Session, rows: Sequence[Row]) -> Iterable[tuple[Row, Any, 
 
     stepper = session.stepper
     session.model.eval()
-    for batch in micro_batches(rows, _ROWS, session.base.device.auto_tokens):
+    for batch in micro_batches(rows, _ROWS, _TOKENS, _TOKENS):
         tokens, places, targets, _ = stepper._tensors(batch, len(batch))
         with torch.inference_mode(), stepper.logits_at.places(places):
             logits = session.model(input_ids=tokens, use_cache=False).logits.float()

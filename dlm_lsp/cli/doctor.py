@@ -15,6 +15,7 @@ from rich.console import Console
 from dlm_lsp import __version__
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.store import dlm_home
+from dlm_lsp.training.quantised import qlora_obstacle
 
 _PACKAGES = (
     "torch",
@@ -52,6 +53,8 @@ def examine(home: Path | None, console: Console) -> int:
         line(True, f"device: {device.kind} ({device.precision})")
     except Exception as error:
         line(False, f"torch does not work here: {error}")
+    why = qlora_obstacle()
+    line(True if why is None else None, why or "QLoRA can be trained: bitsandbytes is here")
     root = dlm_home(home)
     nearest = next(place for place in (root, *root.parents) if place.exists())
     line(os.access(nearest, os.W_OK), f"stores live in {root}" + ("" if nearest == root else " (not made yet)"))

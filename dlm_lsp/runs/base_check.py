@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from dlm_lsp.document import Document, Frontmatter, Severity
 from dlm_lsp.training.bases import BaseFacts, base_facts
-from dlm_lsp.training.memory import USUAL_CONTEXT, Load, Memory, estimate, shape_of
+from dlm_lsp.training.memory import USUAL_CONTEXT, Load, Memory, Pass, estimate, shape_of
 
 TOO_LARGE = "base-too-large"
 LICENCE_TO_ACCEPT = "base-licence"
@@ -24,29 +25,37 @@ class BaseUse:
     """A base, and what the document would have it do. `row_tokens` is rounded up, so that typing rarely changes it."""
 
     reference: str
+    kind: Literal["lora", "dora", "qlora"] = "lora"
     rank: int = 8
-    modules: int | None = None
+    modules: tuple[str, ...] | None = None
     row_tokens: int = USUAL_CONTEXT
-    micro_batch: int | None = None
+    row_targets: int = USUAL_CONTEXT
+    micro_batch: int | None = None  # None: "auto", which goes down to a single row where memory is small
     number_bytes: int = 4
 
 
 def base_use(document: Document, frontmatter: Frontmatter) -> BaseUse:
     """A row is as long as `sequence_len` allows, and no longer than the longest lesson; sources may hold any."""
     training = frontmatter.training
-    longest = training.sequence_len
+    tokens = targets = training.sequence_len
     if not training.sources:
-        lessons = (lesson for section in document.sections for lesson in section.lessons)
-        letters = max((len(each.prompt) + len(each.answer) for each in lessons), default=0)
-        longest = min(longest, max(64, 1 << (letters // _CHARACTERS + _TEMPLATE).bit_length()))
+        lessons = [(len(each.prompt), len(each.answer)) for section in document.sections for each in section.lessons]
+        tokens = min(tokens, _rounded(max((prompt + answer for prompt, answer in lessons), default=0)))
+        targets = min(tokens, _rounded(max((answer for _, answer in lessons), default=0)))
     return BaseUse(
         frontmatter.base_model,
+        training.adapter,
         training.lora_r,
-        None if training.target_modules == "auto" else len(training.target_modules),
-        longest,
+        None if training.target_modules == "auto" else tuple(training.target_modules),
+        tokens,
+        targets,
         None if training.micro_batch_size == "auto" else training.micro_batch_size,
         2 if training.precision in ("bf16", "fp16") else 4,
     )
+
+
+def _rounded(letters: int) -> int:
+    return max(64, 1 << (letters // _CHARACTERS + _TEMPLATE).bit_length())
 
 
 def check_base(use: BaseUse, folder: Path, available: int) -> tuple[tuple[str, Severity, str], ...]:
@@ -67,7 +76,9 @@ def memory_for(use: BaseUse, facts: BaseFacts) -> Memory | None:
     if shape is None:
         return None
     tokens = min(use.row_tokens, facts.context_length or use.row_tokens)
-    return estimate(shape, Load(use.rank, use.modules, tokens, use.micro_batch, use.number_bytes))
+    rows = use.micro_batch or 1
+    load = Load(use.rank, use.modules, use.number_bytes, use.kind, longest_row=tokens)
+    return estimate(shape, load, Pass(rows * tokens, rows * min(use.row_targets, tokens)))
 
 
 def media_refusal(use: BaseUse, folder: Path) -> dict[str, str]:
@@ -96,10 +107,10 @@ def _licence(facts: BaseFacts) -> list[tuple[str, Severity, str]]:
 
 
 def _too_large(use: BaseUse, facts: BaseFacts, memory: Memory, available: int) -> str:
-    rows = "8 rows" if use.micro_batch is None else "1 row" if use.micro_batch == 1 else f"{use.micro_batch} rows"
+    rows = "a row" if use.micro_batch in (None, 1) else f"{use.micro_batch} rows"
     parts = (
         f"weights {_shown(memory.weights)}, adapter and optimizer {_shown(memory.adapter)}, "
-        f"activations and logits {_shown(memory.activations)} for {rows} of at most {use.row_tokens:,} tokens"
+        f"activations and logits {_shown(memory.activations)} for {rows} of {use.row_tokens:,} tokens"
     )
     return (
         f"If trained on this machine's CPU, {use.reference} takes about {_shown(memory.total)} of memory ({parts}) and "
@@ -109,14 +120,16 @@ def _too_large(use: BaseUse, facts: BaseFacts, memory: Memory, available: int) -
 
 def _relief(use: BaseUse, facts: BaseFacts, available: int) -> str:
     """The least change by which it would fit."""
-    single, halved, short = {"micro_batch": 1}, {"number_bytes": 2}, {"row_tokens": min(use.row_tokens, 256)}
+    single: dict[str, Any] = {"micro_batch": None if use.micro_batch is None else 1}
+    halved: dict[str, Any] = {"number_bytes": 2}
+    short: dict[str, Any] = {"row_tokens": min(use.row_tokens, 256)}
     for change, advice in (
         (single, "write `micro_batch_size: 1` under `training`"),
         (halved, "write `precision: bf16` under `training`"),
         (single | halved, "write `micro_batch_size: 1` and `precision: bf16` under `training`"),
-        (single | halved | short, "lower `training.sequence_len` as well as `micro_batch_size` and `precision`"),
+        (single | halved | short, "lower `training.sequence_len`, with `micro_batch_size: 1` and `precision: bf16`"),
     ):
-        memory = memory_for(replace(use, **change), facts)  # type: ignore[arg-type]
+        memory = memory_for(replace(use, **change), facts)
         if memory is not None and memory.total <= available:
             return advice
     return "train it on a GPU"

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from dlm_lsp.document import Document, Fix, Frontmatter, KeyPath, Position, Problem, Range, Severity
 from dlm_lsp.training.bases import check_reference
 from dlm_lsp.training.protocol import AdapterShape, BaseRequest, TrainingSettings
+from dlm_lsp.training.quantised import qlora_obstacle
 
 UNSUPPORTED = "unsupported-setting"
 
@@ -89,12 +90,8 @@ def with_base_refusal(document: Document, path: Path) -> Document:
 def _unsupported(frontmatter: Frontmatter) -> Iterator[tuple[KeyPath, Severity, str]]:
     training = frontmatter.training
     information, warning = Severity.INFORMATION, Severity.WARNING
-    if training.adapter == "qlora":
-        yield (
-            ("training", "adapter"),
-            warning,
-            "QLoRA is not trained by this version: a save will not be learned. Use `lora` or `dora`.",
-        )
+    if training.adapter == "qlora" and (why := qlora_obstacle()) is not None:
+        yield ("training", "adapter"), warning, f"A save will not be learned. {why}"
     if training.optimizer != "adamw_torch":
         yield (
             ("training", "optimizer"),

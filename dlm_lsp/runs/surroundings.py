@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-import psutil
-
 from dlm_lsp.document import Document, Frontmatter, Position, Problem, Range, Severity
 from dlm_lsp.document.schema import SourceDirective
 from dlm_lsp.runs import sources
 from dlm_lsp.runs.base_check import BaseUse, base_use, check_base, media_refusal
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.worker import Worker
+from dlm_lsp.training.memory import free_memory
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ def look(asked: Asked, path: Path) -> Looked:
     for directive in asked.sources:
         problems = sources.look(directive, asked.policy, path)
         found.sources[directive] = tuple((each.code, each.severity, each.message) for each in problems)
-    found.base = check_base(asked.base, path.parent, psutil.virtual_memory().available)
+    found.base = check_base(asked.base, path.parent, free_memory())
     return found
 
 

@@ -246,7 +246,7 @@ def _checked(what: Commit) -> dict[str, bytes]:
         digest = FileDigest.of(files[versions.TRAINING_STATE]).sha256
         files[versions.TRAINING_STATE_DIGEST] = f"{digest}\n".encode()
     files[PINNED_VERSIONS] = _json(dict.fromkeys(_PINNED_KEYS) | dict(what.pinned_versions))
-    files[TRAINING_RUN] = _json({"use_qlora": False})
+    files[TRAINING_RUN] = _json({"use_qlora": "bitsandbytes" in what.pinned_versions})
     return files
 
 

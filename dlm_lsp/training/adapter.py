@@ -128,14 +128,19 @@ def read_shape(version_dir: Path) -> AdapterShape:
 def shape_of(model: Any) -> AdapterShape:
     """The shape of a model's adapter, in the words of `read_shape`."""
     config = model.peft_config[_NAME]
-    modules = config.target_modules
     return AdapterShape(
         kind="dora" if config.use_dora else "lora",
         rank=config.r,
         alpha=config.lora_alpha,
         dropout=0.0,
-        target_modules=(modules,) if isinstance(modules, str) else tuple(sorted(modules)),
+        target_modules=target_modules(model),
     )
+
+
+def target_modules(model: Any) -> tuple[str, ...]:
+    """The modules on which a model's adapter sits, as its configuration names them."""
+    modules = model.peft_config[_NAME].target_modules
+    return (modules,) if isinstance(modules, str) else tuple(sorted(modules))
 
 
 def adapter_tensors(model: Any) -> dict[str, Any]:

@@ -73,11 +73,11 @@ def _by_turns(items: Sequence[_T], start: int, count: int) -> list[_T]:
     return [items[(start + turn) % len(items)] for turn in range(min(count, len(items)))]
 
 
-def micro_batches(rows: Sequence[Row], count: int, tokens: int) -> list[list[Row]]:
-    """Divides a step's rows into batches of at most `count` rows and `tokens` padded tokens.
+def micro_batches(rows: Sequence[Row], count: int, tokens: int, places: int) -> list[list[Row]]:
+    """Divides a step's rows into batches of at most `count` rows, `tokens` padded tokens and `places` targets.
 
-    A row that is longer than `tokens` is a batch of its own.     Rows of like length go together, and a batch
-    ends early where that saves more padding than it costs.
+    A row that is longer than `tokens`, or has more targets than `places`, is a batch of its own. Rows of like length go
+    together, and a batch ends early where that saves more padding than it costs.
     """
     batches: list[list[Row]] = []
     for row in sorted(rows, key=lambda row: -len(row.tokens)):  # stable: equal lengths keep their order
@@ -86,6 +86,7 @@ def micro_batches(rows: Sequence[Row], count: int, tokens: int) -> list[list[Row
             current is None
             or len(current) == count
             or len(current[0].tokens) * (len(current) + 1) > tokens
+            or sum(each.targets for each in current) + row.targets > places
             or _padding_saved(current, row, rows) > _WORTH_SPLITTING
         ):
             batches.append([row])

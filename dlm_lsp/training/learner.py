@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dlm_lsp.training.base_files import read_config
+from dlm_lsp.training.memory import configured
 from dlm_lsp.training.protocol import (
     BaseRequest,
     Control,
@@ -29,6 +31,7 @@ from dlm_lsp.training.protocol import (
     TrainingSettings,
     Unwatched,
 )
+from dlm_lsp.training.quantised import qlora_obstacle
 from dlm_lsp.training.stack import import_stack, switching_quickly
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class _Resident:
 
     session: Session
     asked: BaseRequest
+    precision: str | None  # as it was written then
 
 
 class InProcessLearner:
@@ -207,39 +211,42 @@ class InProcessLearner:
         from dlm_lsp.training.device import choose_device
         from dlm_lsp.training.session import Session
 
-        device = choose_device(request.settings.precision)
+        precision = request.settings.precision
+        choose_device(precision)  # refuses what can't be before anything is fetched
         clock.phase("load", request.base.reference)
         resolved = self._resolve(request.base, clock.download, clock.stop_requested)
         clock.check()
         _check_revision(request, resolved)
         self._forget(request.key)
-        base = self._loaded(resolved, device)
+        sizes = configured(read_config(resolved.directory, resolved.hf_id), resolved.parameters)
+        base = self._loaded(resolved, choose_device(precision, sizes), request.shape.kind == "qlora")
         clock.check()
-        self._residents[request.key] = _Resident(Session(base, request), request.base)
+        self._residents[request.key] = _Resident(Session(base, request), request.base, precision)
         return self._residents[request.key].session
 
     def _fits(self, resident: _Resident, request: SessionRequest) -> bool:
-        from dlm_lsp.training.device import choose_device
-
+        """What is chosen where nothing is written stays chosen; what is written may be what was chosen."""
+        held = resident.session
         return (
             _same_base(resident, request)
-            and request.shape == resident.session.request.shape
-            and choose_device(request.settings.precision) == resident.session.base.device
+            and request.shape == held.request.shape
+            and request.settings.precision in (resident.precision, held.base.device.precision)
         )
 
-    def _loaded(self, resolved: ResolvedBase, device: Device) -> LoadedBase:
+    def _loaded(self, resolved: ResolvedBase, device: Device, quantised: bool) -> LoadedBase:
         """The base in memory, shared with another session that has the same."""
         for resident in self._residents.values():
             base = resident.session.base
-            if (base.resolved.directory, base.resolved.revision, base.device) == (
+            if (base.resolved.directory, base.resolved.revision, base.device, base.quantised) == (
                 resolved.directory,
                 resolved.revision,
                 device,
+                quantised,
             ):
                 return base
         from dlm_lsp.training.loading import load_base
 
-        return load_base(resolved, device)
+        return load_base(resolved, device, quantised)
 
 
 def _same_base(resident: _Resident, request: SessionRequest) -> bool:
@@ -327,7 +334,7 @@ def _learn(
     clock.phase("write")
     info = session.info()
     files = session.files(outcome.rate)
-    versions = dict(pinned_versions())
+    versions = dict(pinned_versions(quantised=session.base.quantised))
     clock.stop()
     return Learned(
         files=files,
@@ -350,12 +357,8 @@ def _learn(
 
 def _check(request: SessionRequest) -> None:
     """Refuses what is not trained here before anything heavy is done. Raises LearnerError."""
-    if request.shape.kind == "qlora":
-        raise LearnerError(
-            "QLoRA is not trained by this version. Set `training.adapter` to lora or dora.",
-            code="unsupported-setting",
-            key="training.adapter",
-        )
+    if request.shape.kind == "qlora" and (why := qlora_obstacle()) is not None:
+        raise LearnerError(why, code="unsupported-setting", key="training.adapter")
     _check_optimizer(request.settings)
 
 
@@ -384,6 +387,7 @@ def _check_optimizer(settings: TrainingSettings) -> None:
 def _give_back() -> None:
     """Returns the memory of forgotten sessions now, rather than when the collector comes by."""
     gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if "torch" in sys.modules:
+        from dlm_lsp.training.device import empty_caches
+
+        empty_caches()

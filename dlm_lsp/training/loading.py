@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_lsp.training.memory import Shape, configured
 from dlm_lsp.training.protocol import LearnerError
+from dlm_lsp.training.quantised import four_bits, settle
 from dlm_lsp.training.stack import collector_resting
 
 if TYPE_CHECKING:
@@ -39,16 +41,18 @@ class LoadedBase:
     """`model` is a transformers causal language model without adapter; it is never changed, only copied.
 
     `tokenizer_files` are the bytes that an adapter version carries, so that it can be used without the base's
-    directory.
+    directory. `quantised`: its linear layers are of four bits.
     """
 
     resolved: ResolvedBase
     device: Device
+    quantised: bool
     model: Any
     tokenizer: Any
     context_length: int
     hidden_size: int
     parameters: int
+    sizes: Shape
     end_tokens: tuple[int, ...]
     tokenizer_files: Mapping[str, bytes]
 
@@ -58,12 +62,14 @@ class LoadedBase:
         return copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
 
 
-def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
+def load_base(resolved: ResolvedBase, device: Device, quantised: bool = False) -> LoadedBase:
     """Loads a snapshot's weights (safetensors only, never code) and tokenizer. Raises LearnerError."""
     from transformers.models.auto.modeling_auto import AutoModelForCausalLM
     from transformers.models.auto.tokenization_auto import AutoTokenizer
 
     directory = str(resolved.directory)
+    # Onto a GPU weight by weight: all of them in main memory first may be more than it has.
+    options = four_bits(device) if quantised else {"device_map": {"": "cuda"}} if device.kind == "cuda" else {}
     try:
         with collector_resting():
             tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
@@ -73,6 +79,7 @@ def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
+                **options,
             )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
@@ -83,7 +90,10 @@ def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
         ) from error
     model.requires_grad_(False)
     model.eval()
-    model.to(device.kind)
+    if quantised:
+        settle(model)
+    else:
+        model.to(device.kind)
     if (device.kind, device.precision) == ("cpu", "fp32"):
         from dlm_lsp.training import linear
 
@@ -96,14 +106,17 @@ def load_base(resolved: ResolvedBase, device: Device) -> LoadedBase:
             code="base-unreadable",
             key="base_model",
         )
+    parameters = model.num_parameters()  # two of four bits are one number of a tensor
     return LoadedBase(
         resolved=resolved,
         device=device,
+        quantised=quantised,
         model=model,
         tokenizer=tokenizer,
         context_length=_context_length(config, resolved),
         hidden_size=config.hidden_size,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters,
+        sizes=configured(config.to_dict(), parameters),
         end_tokens=_end_tokens(model, tokenizer),
         tokenizer_files=_tokenizer_files(resolved.directory, tokenizer),
     )

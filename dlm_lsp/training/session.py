@@ -13,11 +13,20 @@ from types import MappingProxyType
 from typing import Any
 
 from dlm_lsp.document.model import Lesson
-from dlm_lsp.training.adapter import WEIGHTS_FILE, adapter_files, make_adapter, read_shape, read_weights, shape_of
-from dlm_lsp.training.device import choose_threads
+from dlm_lsp.training.adapter import (
+    WEIGHTS_FILE,
+    adapter_files,
+    make_adapter,
+    read_shape,
+    read_weights,
+    target_modules,
+)
+from dlm_lsp.training.device import Device, choose_threads
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
+from dlm_lsp.training.memory import Load, Pass, fitting
 from dlm_lsp.training.protocol import SessionInfo, SessionRequest, TrainingSettings
+from dlm_lsp.training.quantised import PACKAGE
 from dlm_lsp.training.rows import Row, RowMaker
 from dlm_lsp.training.state import TrainingState, read_state, state_files
 from dlm_lsp.training.stepping import Limits, StepDone, Stepper, make_optimizer
@@ -48,8 +57,8 @@ class Session:
         self._dirty = False  # whether the weights are neither a version's nor a new adapter's
         self._seed = request.settings.seed
         self._limits_of: tuple[int | None, int | None] | None = None
-        self._fit_limits()
         self._make_adapter()
+        self._fit_limits()
         self.threads = self._choose_threads()
 
     def prepare(self, request: SessionRequest, *, anew: bool = False) -> None:
@@ -59,18 +68,19 @@ class Session:
         """
         self.request = request
         self.threads = self._choose_threads()
-        self._fit_limits()
         if anew or request.version_dir is None:
             unused = self._holds is None and not self._dirty and self._seed == request.settings.seed
             unused = unused and self._modules is None
             if not unused:
                 self._make_adapter()
+            self._fit_limits()
             return
         asked = stamp(request.version_dir)
         if self._holds != asked or self._dirty:
             self._take_modules_of(Path(request.version_dir))
             self._read(Path(request.version_dir))
             self._holds, self._dirty = asked, False
+        self._fit_limits()
 
     def holds(self, version_dir: str) -> bool:
         """Whether the weights in memory are that version's."""
@@ -135,7 +145,8 @@ class Session:
             state,
             seed=settings.seed,
             base_revision=self.base.resolved.revision,
-            pinned_versions=pinned_versions(),
+            pinned_versions=pinned_versions(quantised=self.base.quantised),
+            quantised=self.base.quantised,
         )
         return {**adapter_files(self.model), **self.base.tokenizer_files, **written}
 
@@ -146,7 +157,7 @@ class Session:
             parameters=self.base.parameters,
             trainable=sum(each.numel() for each in self.stepper.parameters),
             context_length=self.base.context_length,
-            device=self.base.device.describe(self.threads),
+            device=self.base.device.describe(self.threads, self.base.quantised),
         )
 
     def _take_modules_of(self, version_dir: Path) -> None:
@@ -154,7 +165,7 @@ class Session:
         if self.request.shape.target_modules is not None:
             return
         modules = read_shape(version_dir).target_modules
-        if modules != shape_of(self.model).target_modules:
+        if modules != target_modules(self.model):
             self._make_adapter(modules)
 
     def _make_adapter(self, modules: tuple[str, ...] | None = None) -> None:
@@ -201,21 +212,45 @@ class Session:
         self.settled = int(state.scheduler.get("settled", self.moments_step))
 
     def _fit_limits(self) -> None:
-        """A written micro batch is taken as it is; "auto" goes as far as the device's usual memory does.
+        """A written micro batch is taken as it is; "auto" goes as far as memory does.
 
         What running out of memory has taught is kept until the settings change.
         """
         micro, accum = written = (self.request.settings.micro_batch_size, self.request.settings.grad_accum)
-        if written == self._limits_of:
-            return
-        self._limits_of = written
-        if micro is None and accum is None:
-            self._limits = Limits(self.step_rows, self.base.device.auto_tokens)
-        else:
-            self._limits = Limits(micro or max(1, self.step_rows // (accum or 1)), _UNLIMITED)
+        if written != self._limits_of:
+            self._limits_of = written
+            rows = self.step_rows if written == (None, None) else micro or max(1, self.step_rows // (accum or 1))
+            self._limits = Limits(rows, _UNLIMITED, _UNLIMITED)
+        if written == (None, None):
+            room = self._room()
+            if (room.tokens, room.places) != (self._limits.tokens, self._limits.places):
+                log.info("a micro batch is at most %d tokens, %d of them targets", room.tokens, room.places)
+            self._limits.tokens, self._limits.places = room.tokens, room.places
+
+    def _room(self) -> Pass:
+        """The most that fits into the memory that is free now, once the optimizer has its gradients and moments."""
+        base, shape = self.base, self.request.shape
+        # Fused attention keeps no scores. torch has none with a way back for MPS, nor on CUDA for fp32 where several
+        # queries share a key, as transformers asks for it (github.com/pytorch/pytorch/pull/181528).
+        keeps_scores = (
+            self.model.config._attn_implementation == "eager"
+            or base.device.kind == "mps"
+            or (base.device == Device("cuda", "fp32") and base.sizes.keys < base.sizes.queries)
+        )
+        load = Load(
+            shape.rank,
+            target_modules(self.model),
+            base.device.dtype.itemsize,
+            shape.kind,
+            base.device.kind,
+            longest_row=min(self.request.settings.sequence_len, base.context_length),
+            keeps_scores=keeps_scores,
+        )
+        trained = sum(each.numel() for each in self.stepper.parameters)
+        return fitting(base.sizes, load, base.device.free_memory() - 12 * trained)
 
     def _choose_threads(self) -> int:
-        """Times a step of usual size, once per process and size of base; nothing that is kept is changed."""
+        """Times a step of usual size, once for each size of base; nothing that is kept is changed."""
         import torch
 
         if self.base.device.kind != "cpu":
@@ -231,7 +266,8 @@ class Session:
             torch.autograd.backward(logits.float().sum())
             self.stepper.optimizer.zero_grad(set_to_none=True)
 
-        return choose_threads(self.base.parameters, step)
+        sort = f"2^{self.base.parameters.bit_length()} parameters in {self.base.device.precision}"
+        return choose_threads(sort + " over four bits" * self.base.quantised, step)
 
 
 Stamp = tuple[str, int, int]
@@ -247,9 +283,12 @@ def stamp(version_dir: str) -> Stamp:
 
 
 @functools.cache
-def pinned_versions() -> Mapping[str, str]:
-    """The packages that a version was trained with, which stay what they are while they are imported."""
-    return MappingProxyType({name: version(name) for name in _PINNED})
+def pinned_versions(*, quantised: bool = False) -> Mapping[str, str]:
+    """The packages that a version was trained with, which stay what they are while they are imported.
+
+    bitsandbytes among them says to other tools that it was QLoRA.
+    """
+    return MappingProxyType({name: version(name) for name in (*_PINNED, *((PACKAGE,) if quantised else ()))})
 
 
 def clamped(settings: TrainingSettings, context_length: int) -> bool:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dlm_lsp.training.protocol import LearnerError
+from dlm_lsp.training.quantised import import_package
 
 # In this order, each a piece of its own between two looks at the stop flag.
 _MODULES = (
@@ -56,6 +57,8 @@ def import_stack(between: Callable[[str, float], None]) -> None:
 def _imported(module: str) -> None:
     """Raises LearnerError for a package that is not installed, or broken: the author can do something about it."""
     try:
+        if module == "peft":
+            import_package()  # which peft would import without care
         importlib.import_module(module)
     except ImportError as error:
         package = (error.name or module).split(".")[0]

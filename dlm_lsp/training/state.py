@@ -39,12 +39,13 @@ class TrainingState:
 
 
 def state_files(
-    state: TrainingState, *, seed: int, base_revision: str | None, pinned_versions: Mapping[str, str]
+    state: TrainingState, *, seed: int, base_revision: str | None, pinned_versions: Mapping[str, str], quantised: bool
 ) -> dict[str, bytes]:
     """The bytes of the state's two files; the store adds the digest."""
     import torch
 
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    # Of the one GPU that is used: asking all would make a context on each, and another machine may have fewer.
+    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else None
     buffer = io.BytesIO()
     torch.save(
         {
@@ -60,7 +61,7 @@ def state_files(
             "dlm_manifest_hash": None,
             "base_model_revision": base_revision,
             "pinned_versions": dict(pinned_versions),
-            "use_qlora": False,
+            "use_qlora": quantised,
         },
         buffer,
     )
@@ -88,7 +89,7 @@ def read_state(version_dir: Path) -> TrainingState | None:
         )
         torch.set_rng_state(saved["torch_rng_state"])
         if saved["cuda_rng_state"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(saved["cuda_rng_state"])
+            torch.cuda.set_rng_state(saved["cuda_rng_state"][0])
     except Exception as error:
         # A version without usable state is still an adapter to continue from: only the moments begin anew.
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

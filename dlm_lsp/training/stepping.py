@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlm_lsp.training.batches import micro_batches
-from dlm_lsp.training.device import Device
+from dlm_lsp.training.device import Device, empty_caches
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.rows import Row
@@ -26,10 +26,11 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(slots=True)
 class Limits:
-    """A micro batch holds at most `rows` rows and `tokens` padded tokens."""
+    """A micro batch holds at most `rows` rows, `tokens` padded tokens and `places` targets."""
 
     rows: int
     tokens: int
+    places: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,12 @@ class Stepper:
                 torch.default_generator.manual_seed(seed)
             else:  # which looks through all kinds of devices, and notes for each from where it was called
                 torch.manual_seed(seed)
-            batches = micro_batches(rows, limits.rows, limits.tokens)
+            batches = micro_batches(rows, limits.rows, limits.tokens, limits.places)
             done = self._try_backward(batches, len(rows))
             if done is not None:
                 return self._update(batches, *done, rate)
             _halve(limits, max(len(batch) for batch in batches))
-            if self.device.kind == "cuda":
-                torch.cuda.empty_cache()
+            empty_caches()
 
     def measure(self, rows: Sequence[Row], limits: Limits) -> list[Measured]:
         """What the weights say of `rows` as they are: forward passes without gradient and dropout."""
@@ -112,7 +112,7 @@ class Stepper:
 
         self.model.eval()
         measured: list[Measured] = []
-        for batch in micro_batches(rows, limits.rows, limits.tokens):
+        for batch in micro_batches(rows, limits.rows, limits.tokens, limits.places):
             tokens, places, targets, _ = self._tensors(batch, len(rows))
             with torch.inference_mode(), self.logits_at.places(places):
                 logits = self.model(input_ids=tokens, use_cache=False).logits.float()

@@ -71,7 +71,6 @@ def test_a_base_is_looked_for_beside_the_document() -> None:
 @pytest.mark.parametrize(
     ("training", "line", "severity"),
     [
-        ("  adapter: qlora\n", 4, Severity.WARNING),
         ("  optimizer: galore_adamw\n", 4, Severity.WARNING),
         ("  gate: {steps: 7}\n", 4, Severity.INFORMATION),
         ("  preference:\n    enabled: true\n", 4, Severity.INFORMATION),

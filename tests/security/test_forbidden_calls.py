@@ -53,6 +53,11 @@ ALLOWED = {
     ("training/stack.py", "ctypes"): "opens torch's own library by the path of the installed package",
     ("training/stack.py", "importlib"): "imports a fixed list of modules",
     ("training/stack.py", "importlib.import_module"): "the same",
+    (
+        "training/quantised.py",
+        "importlib",
+    ): "finds whether bitsandbytes is installed; imports it without its hub kernels",
+    ("training/quantised.py", "importlib.import_module"): "the same",
     ("training/base_files.py", "importlib"): "finds where transformers is installed, without importing it",
     ("cli/doctor.py", "importlib"): "reads versions of installed packages",
     ("training/session.py", "importlib"): "the same",

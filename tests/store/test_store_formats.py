@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -113,6 +114,15 @@ def test_version_folder_and_pointer(store: Store) -> None:
     assert store.training_state(version) == b"state 1"
     (version.path / "training_state.pt").write_bytes(b"state 7")
     assert store.training_state(version) is None
+
+
+def test_a_version_over_four_bits_says_so(store: Store) -> None:
+    """Other tools load the base as it was when the adapter learned on it."""
+    with held(store) as lock:
+        pinned = {"torch": "2.6.0", "bitsandbytes": "0.50.2"}
+        version = store.commit(lock, replace(a_commit(1), pinned_versions=pinned))
+    assert json.loads((version.path / "training_run.json").read_text()) == {"use_qlora": True}
+    assert json.loads((version.path / "pinned_versions.json").read_text())["bitsandbytes"] == "0.50.2"
 
 
 def test_replay_bytes(store: Store) -> None:

@@ -90,16 +90,20 @@ def test_an_epoch_holds_each_row_once(count: int, size: int, seed: int, number: 
     lengths=st.lists(st.integers(2, 300), min_size=1, max_size=20),
     count=st.integers(1, 8),
     tokens=st.integers(1, 2000),
+    places=st.integers(1, 2000),
 )
-def test_micro_batches_hold_every_row_within_their_bounds(lengths: list[int], count: int, tokens: int) -> None:
+def test_micro_batches_hold_every_row_within_their_bounds(
+    lengths: list[int], count: int, tokens: int, places: int
+) -> None:
     rows = [row(str(index), length) for index, length in enumerate(lengths)]
-    batches = micro_batches(rows, count, tokens)
+    batches = micro_batches(rows, count, tokens, places)
     assert sorted(each.identity for batch in batches for each in batch) == sorted(e.identity for e in rows)
     for batch in batches:
         assert len(batch) <= count
         assert len(batch) == 1 or max(len(each.tokens) for each in batch) * len(batch) <= tokens
+        assert len(batch) == 1 or sum(each.targets for each in batch) <= places
 
 
 @pytest.mark.parametrize(("short", "parts"), [(10, 2), (290, 1)])
 def test_a_long_row_does_not_pad_short_ones(short: int, parts: int) -> None:
-    assert len(micro_batches([row("long", 300), *(row(str(i), short) for i in range(7))], 8, 9999)) == parts
+    assert len(micro_batches([row("long", 300), *(row(str(i), short) for i in range(7))], 8, 9999, 9999)) == parts

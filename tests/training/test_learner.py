@@ -298,7 +298,6 @@ def test_a_version_of_another_shape_or_without_weights_is_refused(base: Path, le
 @pytest.mark.parametrize(
     ("shape", "settings", "key", "text"),
     [
-        ({"kind": "qlora"}, {}, "training.adapter", "lora or dora"),
         ({}, {"optimizer": "paged_adamw_8bit"}, "training.optimizer", "adamw_torch"),
         ({}, {"precision": "fp16"}, "training.precision", "bf16 or fp32"),
         ({"target_modules": ("q_proj", "w_proj")}, {}, "training.target_modules", "'w_proj'.*down_proj, gate_proj"),

@@ -194,7 +194,6 @@ def test_a_stop_in_mid_run_leaves_the_session_as_if_the_run_had_never_been(
 @pytest.mark.parametrize(
     ("session", "lessons", "code", "key"),
     [
-        ({"shape": AdapterShape(kind="qlora")}, LESSONS, "unsupported-setting", "training.adapter"),
         ({"shape": AdapterShape(target_modules=("w_proj",))}, LESSONS, None, "training.target_modules"),
         ({"optimizer": "paged_adamw_8bit"}, LESSONS, "unsupported-setting", "training.optimizer"),
         ({}, [], "nothing-to-learn", None),
