@@ -28,7 +28,7 @@ def taken() -> dict[str, int]:
 @pytest.mark.parametrize("name", plans.STEPS)
 def test_a_step_takes_what_the_model_says(taken: dict[str, int], name: str) -> None:
     """Rather too much than too little: what does not fit ends the process."""
-    assert 0.9 < plans.told(name) / taken[name] < 1.7
+    assert 0.85 < plans.told(name) / taken[name] < 2.2
 
 
 def test_the_shape_comes_from_the_configuration_where_it_is_here() -> None:
@@ -56,7 +56,7 @@ def test_a_shape_is_guessed_from_the_parameters_alone(hidden_layers: tuple[str, 
 
 
 def test_more_of_anything_takes_more() -> None:
-    shape, load = configured(QWEN, 3_500_000), Load(4, keeps_scores=True)
+    shape, load = configured(QWEN, 3_500_000), Load(4, ("q_proj", "v_proj"), keeps_scores=True)
     least = estimate(shape, load, Pass(128, 16)).total
     for more in (
         replace(load, rank=512),
