@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -224,8 +225,9 @@ def stamp(version_dir: str) -> Stamp:
     return version_dir, found.st_mtime_ns, found.st_ino
 
 
-def pinned_versions() -> dict[str, str]:
-    """The packages that a version was trained with."""
+@cache
+def pinned_versions() -> Mapping[str, str]:
+    """The packages that a version was trained with; looking them up takes as long as a small commit."""
     return {name: version(name) for name in _PINNED}
 
 
