@@ -36,8 +36,8 @@ def base_use(document: Document, frontmatter: Frontmatter) -> BaseUse:
     training = frontmatter.training
     longest = training.sequence_len
     if not training.sources:
-        lessons = (lesson for section in document.sections for lesson in section.lessons)
-        letters = max((len(each.prompt) + len(each.answer) for each in lessons), default=0)
+        lengths = [len(each.prompt) + len(each.answer) for section in document.sections for each in section.lessons]
+        letters = max(lengths, default=0)
         longest = min(longest, max(64, 1 << (letters // _CHARACTERS + _TEMPLATE).bit_length()))
     return BaseUse(
         frontmatter.base_model,
