@@ -1,1 +1,1 @@
-"""How long a save takes, and what of that is not arithmetic: each measure a module, `python -m benchmarks.speed` all."""
+"""How long a save takes, and what of it is not arithmetic: each measure a module, `python -m benchmarks.speed` all."""
