@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
 from dlm_lsp.store.regular import read_regular
@@ -211,15 +211,20 @@ def _at_once(work: Callable[[T], object], items: Sequence[T]) -> None:
 
 
 def exercise() -> None:
-    """Starts the threads that wait for the device."""
-    together = Barrier(AT_ONCE)
-    _at_once(lambda each: each.wait(), [together] * AT_ONCE)
+    """Starts the threads that wait for the device, as far as they are free."""
+    together = Barrier(AT_ONCE, timeout=0.1)
+    with suppress(BrokenBarrierError):
+        _at_once(lambda each: each.wait(), [together] * AT_ONCE)
 
 
 @cache
 def _waiters() -> ThreadPoolExecutor:
     """Threads that wait for the device, kept: starting them takes as long as what they wait for."""
     return ThreadPoolExecutor(AT_ONCE, "dlm-disk")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_waiters.cache_clear)  # a child has none of its parent's threads
 
 
 def append(path: Path, data: bytes, *, durable: bool = True) -> int:
