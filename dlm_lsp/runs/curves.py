@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ class Trace:
 def sections_of(sections: Iterable[Section], lessons: Iterable[Lesson]) -> tuple[str, ...]:
     """The ids of the sections that these lessons are from."""
     wanted = {lesson.identity for lesson in lessons}
-    return tuple(each.section_id for each in sections if any(lesson.identity in wanted for lesson in each.lessons))
+    of_these = [each for each in sections for lesson in each.lessons if lesson.identity in wanted]
+    return tuple(next(same).section_id for _, same in groupby(of_these, id))
 
 
 class Curves:

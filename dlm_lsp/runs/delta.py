@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from dlm_lsp.document import Lesson
@@ -10,7 +10,7 @@ from dlm_lsp.runs.effective import base_request
 from dlm_lsp.runs.fingerprints import changed_shape_keys
 from dlm_lsp.runs.snapshot import Snapshot
 from dlm_lsp.runs.telling import CONFIG_WAITS, count, still_known
-from dlm_lsp.store import Known, Ledger, Store
+from dlm_lsp.store import Ledger, Store
 from dlm_lsp.training.bases import known_revision
 
 BASE = "base_model"
@@ -104,28 +104,28 @@ def compare(
     entries = ledger.lessons
     lessons = snapshot.lessons
     asked = {each.identity for section in snapshot.sections if section.section_id in named for each in section.lessons}
-    unseen = tuple(lesson for lesson in lessons if not _trained(entries, lesson))
-    capped = tuple(lesson for lesson in lessons if _trained(entries, lesson) and not entries[lesson.identity].learned)
+    unseen, capped = [], []
+    for lesson in lessons:
+        entry = entries.get(lesson.identity)
+        if entry is None or not entry.complete:
+            unseen.append(lesson)
+        elif not entry.learned:
+            capped.append(lesson)
     new = (*unseen, *capped) if not named_only and (unseen or unfinished or asked) else ()
     named_lessons = (lesson for lesson in lessons if lesson.identity in asked)
     fresh = tuple({lesson.identity: lesson for lesson in (*new, *named_lessons)}.values())
     chosen = {lesson.identity for lesson in fresh}
-    present = {lesson.identity for lesson in lessons}
+    present = [lesson.identity for lesson in lessons]
     shape = changed_shape_keys(ledger.shape, snapshot.fingerprints.shape) if ledger.shape else ()
     learned_on = ledger.base_revision if ledger.shape and BASE not in shape else None
     replaced = None not in (revision, learned_on) and revision != learned_on
     return Delta(
         fresh=fresh,
-        known=tuple(lesson for lesson in lessons if lesson.identity not in chosen and lesson.identity in entries),
+        known=tuple([lesson for lesson in lessons if lesson.identity not in chosen and lesson.identity in entries]),
         partly=sum(1 for lesson in capped if lesson.identity not in chosen),
-        removed=sum(1 for identity in entries if identity not in present),
+        removed=len(entries.keys() - present),
         shape_changed=(BASE, *shape) if replaced else shape,
         base_replaced=replaced,
         config_changed=bool(ledger.config) and ledger.config != snapshot.fingerprints.config,
         named_only=named_only,
     )
-
-
-def _trained(entries: Mapping[str, Known], lesson: Lesson) -> bool:
-    entry = entries.get(lesson.identity)
-    return entry is not None and entry.complete

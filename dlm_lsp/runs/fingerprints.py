@@ -36,7 +36,7 @@ def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]
     return Fingerprints(
         shape=shape_of(frontmatter, path),
         config=config_digest(frontmatter),
-        data=_digest(sorted({lesson.identity for lesson in lessons})),
+        data=_hashed(json.dumps(sorted({lesson.identity for lesson in lessons}), separators=(",", ":"))),
     )
 
 
@@ -111,7 +111,11 @@ def _canonical(value: Any) -> str:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+    return _hashed(_canonical(value))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _normal(value: Any) -> Any:

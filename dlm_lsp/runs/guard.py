@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from heapq import nsmallest
 from itertools import chain, islice, zip_longest
 
 from dlm_lsp.document import Lesson
@@ -20,11 +21,12 @@ def guarded(known: Iterable[Lesson], entries: Mapping[str, Known]) -> tuple[str,
     By turns what was not looked at (or trained) for longest, so that everything comes up within some runs, and
     what is most at risk: forgotten already (it may have come back), or of the highest loss.
     """
-    learned = [lesson.identity for lesson in known if lesson.identity in entries and entries[lesson.identity].learned]
-    oldest = sorted(learned, key=lambda identity: (_last_seen(entries[identity]), identity))
-    riskiest = sorted(learned, key=lambda identity: (*_safety(entries[identity]), identity))
+    found = [(lesson.identity, entries.get(lesson.identity)) for lesson in known]
+    learned = [(identity, entry) for identity, entry in found if entry is not None and entry.learned]
+    oldest = nsmallest(_MOST, [(_last_seen(entry), identity) for identity, entry in learned])
+    riskiest = nsmallest(_MOST, [(*_safety(entry), identity) for identity, entry in learned])
     by_turns = chain.from_iterable(zip_longest(oldest, riskiest))
-    return tuple(islice(dict.fromkeys(identity for identity in by_turns if identity is not None), _MOST))
+    return tuple(islice(dict.fromkeys(each[-1] for each in by_turns if each is not None), _MOST))
 
 
 def after_look(entry: Known, score: LessonScore, margin: float, *, exchange: bool) -> Known:
@@ -49,7 +51,7 @@ def remembered(entry: Known) -> Known:
 
 def _last_seen(entry: Known) -> int:
     """The last version of which it is known how well it knows the lesson."""
-    return max(entry.version, entry.scored_in or 0)
+    return entry.version if entry.scored_in is None else max(entry.version, entry.scored_in)
 
 
 def _safety(entry: Known) -> tuple[bool, float]:

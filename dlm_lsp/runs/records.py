@@ -20,7 +20,6 @@ from dlm_lsp.runs.continuing import Continuing
 from dlm_lsp.runs.control import RunRequest
 from dlm_lsp.runs.debounce import Debouncer
 from dlm_lsp.runs.narrate import after
-from dlm_lsp.runs.retelling import Retelling
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus, Failure
 from dlm_lsp.runs.steering import Steering
@@ -91,7 +90,7 @@ class Record:
     sourced: frozenset[str] | None = None
     store: Store | None = None
     view: views.StoreView = field(default_factory=views.StoreView)
-    told: Retelling = field(default_factory=Retelling)
+    lately: views.Lately = field(default_factory=views.Lately)
     pending: Pending | None = None
     running: Running | None = None
     lock_timer: Timer | None = None
@@ -165,7 +164,7 @@ class Records:
             self._by_path.pop(record.path, None)
             return
         record.document = record.store = record.sourced = record.truth = None
-        record.view, record.told = views.StoreView(), Retelling()
+        record.view, record.lately = views.StoreView(), views.Lately()
         record.status = DocumentStatus(document=record.path, generation=record.status.generation, last=last)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -206,7 +205,7 @@ class Records:
 
     def look(self, record: Record) -> None:
         """Reads again what the store says: after opening, saving and the end of a run."""
-        before, now = record.view, views.look(self.store(record))
+        before, now = record.view, views.look(self.store(record), record.view)
         if now.version is None and now.root == before.root:
             now = replace(now, lost=before.version or before.lost)
         record.view = now
@@ -221,7 +220,8 @@ class Records:
         running, pending, ledger = record.running, record.pending, record.view.ledger
         going_on = _run_of(running.request) if running else None
         waiting = _run_of(pending) if pending else None
-        record.learning, record.queued = views.wanted(going_on, ledger), views.wanted(waiting, ledger)
+        record.learning = record.lately.wanted(going_on, ledger)
+        record.queued = record.lately.wanted(waiting, ledger)
         status = views.with_facts(
             record.status,
             record.document,
@@ -230,7 +230,7 @@ class Records:
             learning=record.learning,
             queued=record.queued,
             failure=record.failure,
-            told=record.told,
+            lately=record.lately,
         )
         record.status = replace(status, sections_generation=status.generation + 1)
         self.announce(record, event)

@@ -1,37 +1,74 @@
-"""The statuses of a document's sections after an edit: those that it left alone are taken over, or only moved."""
+"""The statuses of sections after an edit or an event: those that it left alone are taken over, or only moved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
 
 from dlm_lsp.document import Document, Section
-from dlm_lsp.runs.status import SectionStatus
+from dlm_lsp.runs.status import Failure, SectionStatus
+from dlm_lsp.store import Ledger
 
 Tell = Callable[[Document], tuple[SectionStatus, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the state of a section follows from beside its text; `anchors` are those of the whole ledger.
+
+    `queued` and `learning` hold the lessons of runs, `versions` those on disk.
+    """
+
+    ledger: Ledger = field(default_factory=Ledger)
+    queued: frozenset[str] = frozenset()
+    learning: frozenset[str] = frozenset()
+    failure: Failure | None = None
+    versions: frozenset[int] = frozenset()
+    anchors: frozenset[str] = frozenset()
 
 
 class Retelling:
     """Remembers the sections that were told of last, and by which facts. The outcome never depends on it."""
 
     def __init__(self) -> None:
-        self._facts: tuple[Any, ...] = ()
+        self._facts = Facts()
         self._sections: tuple[Section, ...] = ()
         self._told: tuple[SectionStatus, ...] = ()
 
-    def statuses(self, document: Document, facts: tuple[Any, ...], tell: Tell) -> tuple[SectionStatus, ...]:
-        """What `tell` says of `document`, one status a section.
+    def statuses(self, document: Document, facts: Facts, tell: Tell) -> tuple[SectionStatus, ...]:
+        """What `tell` says of `document` by `facts`, one status a section.
 
-        It is asked for the sections that are new only, as long as `facts` (all else that it goes by) are the same.
+        It is asked only for the sections that are new, and for those of which the facts are others than before.
         """
-        known = len(self._facts) == len(facts) and all(_same(*pair) for pair in zip(facts, self._facts, strict=True))
-        told = self._again(document, tell) if known else tell(document)
+        known = self._by(facts, document, tell)
+        told = self._again(document, known, tell)
         self._facts, self._sections, self._told = facts, document.sections, told
         return told
 
-    def _again(self, document: Document, tell: Tell) -> tuple[SectionStatus, ...]:
-        before, now, told = self._sections, document.sections, self._told
+    def _by(self, facts: Facts, document: Document, tell: Tell) -> tuple[SectionStatus, ...]:
+        """The statuses of the sections before, by the new facts."""
+        told, stale = self._told, set[int]()
+        if told and (names := _changed(self._facts, facts)):
+            stale = {
+                number
+                for number, section in enumerate(self._sections)
+                for lesson in section.lessons
+                if lesson.identity in names or lesson.anchor in names
+            }
+        if self._facts.versions != facts.versions:
+            stale.update([number for number, status in enumerate(told) if status.forgotten])
+        if not stale:
+            return told
+        numbers = sorted(stale)
+        part = replace(document, sections=tuple(self._sections[number] for number in numbers))
+        now = list(told)
+        for number, status in zip(numbers, tell(part), strict=True):
+            now[number] = status
+        return tuple(now)
+
+    def _again(self, document: Document, told: tuple[SectionStatus, ...], tell: Tell) -> tuple[SectionStatus, ...]:
+        """`told` of the sections before, for those of `document`."""
+        before, now = self._sections, document.sections
         if before is now:
             return told
         short = min(len(before), len(now))
@@ -49,8 +86,20 @@ class Retelling:
         return (*told[:first], *new, *sure) if len(sure) == rest else tell(document)
 
 
-def _same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, set | frozenset) and one == other)
+def _changed(before: Facts, now: Facts) -> set[str]:
+    """The identities and anchors of lessons of which the facts are others than before, but for `versions`."""
+    names = set(before.queued ^ now.queued) if before.queued is not now.queued else set()
+    if before.learning is not now.learning:
+        names |= before.learning ^ now.learning
+    if before.failure is not now.failure and before.failure != now.failure:
+        names.update(*(failure.lessons for failure in (before.failure, now.failure) if failure is not None))
+    if before.anchors is not now.anchors:
+        names |= before.anchors ^ now.anchors
+    old, new = before.ledger.lessons, now.ledger.lessons
+    if old is not new:
+        names.update([each for each, known in new.items() if old.get(each) is not known and old.get(each) != known])
+        names |= old.keys() - new.keys()
+    return names
 
 
 def _moved(status: SectionStatus, section: Section) -> SectionStatus | None:

@@ -75,7 +75,8 @@ def _execute(
     if snapshot.frontmatter.training.sources:
         control.tell_sources(snapshot)
     _refuse_lost(request)
-    reason = _compared(request, snapshot)[1].skip_reason() if request.kind == "cycle" else None
+    ledger, delta = _compared(request, snapshot)
+    reason = delta.skip_reason() if request.kind == "cycle" else None
     if reason is not None and not _to_be_repaired(request.store):
         control.tell(events.Skipped, reason=reason)
         return
@@ -86,7 +87,8 @@ def _execute(
     with lock as held:
         notes += [*held.notes, *request.store.recover(held)]
         # Another process may have learned, or recovery changed what is current, since the first look.
-        ledger, delta = _compared(request, snapshot)
+        if known_to(request.store) is not ledger:
+            ledger, delta = _compared(request, snapshot)
         request = _reshaped(request, delta)
         reason = delta.skip_reason() if request.kind == "cycle" else None
         if reason is None:

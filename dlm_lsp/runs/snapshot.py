@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dlm_lsp.document import Document, Frontmatter, Lesson, Problem, Section, parse
@@ -11,7 +12,7 @@ from dlm_lsp.runs.fingerprints import Fingerprints, fingerprints
 from dlm_lsp.runs.sources import expand
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """`sections` are the document's own and those of its sourced files, in that order."""
 
@@ -22,7 +23,7 @@ class Snapshot:
     fingerprints: Fingerprints
     source_problems: tuple[Problem, ...] = ()
 
-    @property
+    @cached_property
     def lessons(self) -> tuple[Lesson, ...]:
         """Every lesson once, in document order."""
         return tuple({lesson.identity: lesson for section in self.sections for lesson in section.lessons}.values())

@@ -17,6 +17,7 @@ from dlm_lsp.document.schema import SourceDirective
 from dlm_lsp.runs import sources
 from dlm_lsp.runs.base_check import BaseUse, base_use, check_base, media_refusal
 from dlm_lsp.runs.clock import Clock
+from dlm_lsp.runs.latest import Latest
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.training.memory import free_memory
 
@@ -71,10 +72,11 @@ class Surroundings:
         self._changed = changed
         self._looked: dict[Path, Looked] = {}
         self._looking: dict[Path, _Looking] = {}
+        self._asked = Latest(asked_by)
 
     def problems(self, path: Path, document: Document) -> list[Problem]:
         """What is known by now; what is not is looked for, and told through `changed`."""
-        asked = asked_by(document) if self.trusted else None
+        asked = self._asked.of(document) if self.trusted else None
         if asked is None:
             return []
         looked = self._looked.get(path)

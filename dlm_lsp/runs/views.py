@@ -9,7 +9,8 @@ from pathlib import Path
 from dlm_lsp.document import Document
 from dlm_lsp.runs.delta import known_to
 from dlm_lsp.runs.fingerprints import config_digest
-from dlm_lsp.runs.retelling import Retelling
+from dlm_lsp.runs.latest import Latest
+from dlm_lsp.runs.retelling import Facts, Retelling
 from dlm_lsp.runs.sections import section_statuses
 from dlm_lsp.runs.status import DocumentStatus, Failure, SectionStatus
 from dlm_lsp.store import Ledger, Store, StoreError, readable
@@ -38,8 +39,11 @@ class StoreView:
     versions: frozenset[int] = frozenset()  # on disk
 
 
-def look(store: Store | None) -> StoreView:
-    """Reads the store without changing it, as far as it can be read; the next run tells why it can't."""
+def look(store: Store | None, before: StoreView | None = None) -> StoreView:
+    """Reads the store without changing it, as far as it can be read; the next run tells why it can't.
+
+    `before` is an earlier look, of which what is the same is taken over.
+    """
     if store is None:
         return StoreView()
     view = StoreView(root=store.root)
@@ -47,7 +51,11 @@ def look(store: Store | None) -> StoreView:
         current = store.current()
         view = replace(view, version=current.number if current else None)
         ledger = known_to(store)
-        view = replace(view, ledger=ledger, anchors=frozenset(each.anchor for each in ledger.lessons.values()))
+        if before is not None and before.ledger is ledger:
+            anchors = before.anchors
+        else:
+            anchors = frozenset(each.anchor for each in ledger.lessons.values())
+        view = replace(view, ledger=ledger, anchors=anchors)
         view = replace(view, versions=frozenset(each.number for each in store.versions()))
         if (failed := store.failed()) is not None:
             view = replace(view, failure=Failure(failed.lessons, failed_sentence(failed.at, failed.code), failed.at))
@@ -72,6 +80,21 @@ class RunOf:
     named_only: bool = False
 
 
+class Lately:
+    """What was computed of one document last, so that an edit or an event costs what it touched."""
+
+    def __init__(self) -> None:
+        self.told = Retelling()
+        self.removed = Latest(_removed)
+        self._wanted = Latest(_wanted, most=2)
+
+    def wanted(self, run: RunOf | None, ledger: Ledger) -> frozenset[str]:
+        """The lessons that a run is for; the same as `wanted` says."""
+        if run is None:
+            return frozenset()
+        return self._wanted.of(run.kind, run.document, run.named, run.named_only, ledger)
+
+
 def with_facts(
     status: DocumentStatus,
     document: Document | None,
@@ -81,13 +104,12 @@ def with_facts(
     queued: frozenset[str] = frozenset(),
     learning: frozenset[str] = frozenset(),
     failure: Failure | None = None,
-    told: Retelling | None = None,
+    lately: Lately | None = None,
 ) -> DocumentStatus:
     """The record with everything that follows from the newest text, the store and the runs.
 
     `sourced` are the lessons of the document's sourced files, None while they have not been read; `queued` and
-    `learning` those of a run that waits or goes on, as `wanted` tells them. `told` remembers the sections from one
-    call to the next, so that an edit costs what it touched.
+    `learning` those of a run that waits or goes on, as `wanted` tells them. `lately` remembers one call for the next.
     """
 
     def tell(part: Document) -> tuple[SectionStatus, ...]:
@@ -101,7 +123,8 @@ def with_facts(
             anchors=store.anchors,
         )
 
-    facts = (store, queued, learning, failure)
+    lately = lately or Lately()
+    facts = Facts(store.ledger, queued, learning, failure, store.versions, store.anchors)
     frontmatter = document.frontmatter if document else None
     return replace(
         status,
@@ -112,8 +135,8 @@ def with_facts(
         version_steps=store.steps,
         version_loss=store.loss,
         config_changed=_config_changed(document, store.ledger),
-        removed=_removed(document, store.ledger, sourced, status.removed),
-        sections=(told or Retelling()).statuses(document, facts, tell) if document else (),
+        removed=lately.removed.of(document, store.ledger, sourced, status.removed),
+        sections=lately.told.statuses(document, facts, tell) if document else (),
     )
 
 
@@ -147,13 +170,17 @@ def failed_sentence(at: float, why: str) -> str:
 
 def wanted(run: RunOf | None, ledger: Ledger) -> frozenset[str]:
     """The lessons that a run is for."""
-    if run is None:
-        return frozenset()
-    sections = run.document.sections
-    lessons = frozenset(lesson.identity for section in sections for lesson in section.lessons)
-    if run.kind == "full":
-        return lessons
-    named = frozenset(lesson.identity for each in sections if each.section_id in run.named for lesson in each.lessons)
-    if run.named_only:
-        return named
-    return named | {each for each in lessons if each not in ledger.lessons or not ledger.lessons[each].learned}
+    return frozenset() if run is None else _wanted(run.kind, run.document, run.named, run.named_only, ledger)
+
+
+def _wanted(
+    kind: RunKind, document: Document, named: frozenset[str], named_only: bool, ledger: Ledger
+) -> frozenset[str]:
+    sections, known = document.sections, ledger.lessons
+    if kind == "full":
+        return frozenset([lesson.identity for section in sections for lesson in section.lessons])
+    asked = [lesson.identity for each in sections if each.section_id in named for lesson in each.lessons]
+    if named_only:
+        return frozenset(asked)
+    lessons = [lesson.identity for section in sections for lesson in section.lessons]
+    return frozenset([*asked, *(each for each in lessons if each not in known or not known[each].learned)])

@@ -121,6 +121,7 @@ class Warmth:
         try:
             if not stop.is_set():
                 info = self.learner().warm(session_request(frontmatter, path, store), Unwatched(stop))
+                store.exercise()
         except LearningCancelled:
             log.debug("warming %s gave way", path)
         except Exception as error:

@@ -23,8 +23,11 @@ def serve_stdio(learner: Learners | None = None) -> int:
     from dlm_lsp._streams import claim
 
     reading, writing = claim()
-    from dlm_lsp.server.serve import run_stdio
-    from dlm_lsp.training.choice import LEARNERS
+    from dlm_lsp.server.starting import lightly
+
+    with lightly():
+        from dlm_lsp.server.serve import run_stdio
+        from dlm_lsp.training.choice import LEARNERS
 
     return run_stdio(learner or LEARNERS, reading, writing)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dlm_lsp.document import Document, Position, Problem, Range, Severity
 from dlm_lsp.document.reading import line_of
 from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState, SectionStatus
@@ -49,6 +51,7 @@ _MARKS = {
     "partly-learned": (SectionState.PARTLY,),
     "not-trained": (SectionState.UNTRAINED,),
 }
+_TOLD = frozenset(state for states in _MARKS.values() for state in states)
 _MORE = {
     "not-learned": "not learned yet",
     "partly-learned": "learned in part",
@@ -65,8 +68,9 @@ def problems(document: Document, status: DocumentStatus, *, marking: bool = True
     found = [*document.problems, *_of_runs(places, status)]
     if marking:
         found.extend(_of_saves(places, status))
-        found.extend(_of_sections(places, status))
-        found.extend(mark for section in status.sections if section.forgotten for mark in _forgotten(places, section))
+        unusual = [section for section in status.sections if section.state in _TOLD or section.forgotten]
+        found.extend(_of_sections(places, unusual))
+        found.extend(mark for section in unusual for mark in _forgotten(places, section))
     return sorted(found, key=lambda problem: problem.range.start)
 
 
@@ -89,11 +93,11 @@ class _Places:
         return Range(place.key.start, place.value.end) if place else self.line(0)
 
 
-def _of_sections(places: _Places, status: DocumentStatus) -> list[Problem]:
+def _of_sections(places: _Places, sections: Sequence[SectionStatus]) -> list[Problem]:
     """The first sections of each kind are marked at their fences; how many more there are is said in the first line."""
     found: list[Problem] = []
     for code, states in _MARKS.items():
-        marked = [section for section in status.sections if section.state in states]
+        marked = [section for section in sections if section.state in states]
         marks = [_of_section(places, section) for section in marked[:MAX_MARKS]]
         found += [mark for mark in marks if mark is not None]
         if more := len(marked) - len(marks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from operator import is_not
 from typing import Any
 
 from dlm_lsp.document import Range, Section
@@ -44,21 +45,65 @@ def section_payload(section: SectionStatus, positions: Positions) -> dict[str, A
     return told
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A section's JSON: what stands before and after its place, and all of it."""
+
+    head: str
+    tail: str
+    text: str
+
+    @classmethod
+    def of(cls, section: SectionStatus, positions: Positions) -> _Told:
+        told = section_payload(section, positions)
+        head, _, tail = json.dumps({**told, "range": None}).partition(_PLACE)
+        return cls(head, tail, f'{head}"range": {json.dumps(told["range"])}{tail}')
+
+    def moved(self, section: SectionStatus, positions: Positions) -> _Told:
+        place = json.dumps(positions.plain(section.range))
+        return _Told(self.head, self.tail, f'{self.head}"range": {place}{self.tail}')
+
+
+_PLACE = '"range": null'
+
+
 class StatusTexts:
-    """The same payload as JSON, of which the next one takes over every section that is still what and where it was."""
+    """The same payload as JSON, of which the next one takes over every section that still is what it was.
+
+    Of those that a new line has moved only the place is written anew.
+    """
 
     def __init__(self) -> None:
-        self._sections: dict[int, tuple[SectionStatus, str]] = {}
+        self._sections: tuple[SectionStatus, ...] = ()
+        self._told: list[_Told] = []
 
     def of(self, uri: str, status: DocumentStatus, positions: Positions) -> Json:
-        before, kept, texts = self._sections, {}, []
-        for section in status.sections:
-            known = before.get(id(section)) or (section, json.dumps(section_payload(section, positions)))
-            kept[id(section)] = known
-            texts.append(known[1])
-        self._sections = kept
+        if status.sections is not self._sections:
+            self._take(status.sections, positions)
         frame = json.dumps({"uri": uri, **_facts(status)})
-        return Json(f'{frame[:-1]}, "sections": [{",".join(texts)}]}}')
+        return Json(f'{frame[:-1]}, "sections": [{",".join([each.text for each in self._told])}]}}')
+
+    def _take(self, now: tuple[SectionStatus, ...], positions: Positions) -> None:
+        """Sections that came or went stand where the first one differs; those after them are where they were."""
+        grown, before, told = len(now) - len(self._sections), self._sections, self._told
+        if grown:
+            pairs = enumerate(zip(before, now, strict=False))
+            first = next((number for number, pair in pairs if is_not(*pair)), min(len(before), len(now)))
+            new, rest = now[first : max(first, first + grown)], max(first, first - grown)
+            before = (*before[:first], *new, *before[rest:])
+            told = [*told[:first], *[_Told.of(each, positions) for each in new], *told[rest:]]
+        places = [number for number, pair in enumerate(zip(before, now, strict=True)) if is_not(*pair)]
+        for number in places:
+            section = now[number]
+            moved = _differ_in_place_only(before[number], section)
+            told[number] = told[number].moved(section, positions) if moved else _Told.of(section, positions)
+        self._sections, self._told = now, told
+
+
+def _differ_in_place_only(one: SectionStatus, other: SectionStatus) -> bool:
+    """Not so of one that lists places within it."""
+    same = one.section_id == other.section_id and not one.forgotten
+    return same and {**one.__dict__, "range": None} == {**other.__dict__, "range": None}
 
 
 def progress_payload(uri: str, status: DocumentStatus) -> dict[str, Any] | None:

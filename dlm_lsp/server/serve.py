@@ -48,10 +48,7 @@ def run_tcp(learner: Learners, host: str, port: int) -> int:
 def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
     _log_to_stderr()
     log.info("%s", environment())
-    # What was imported stays, so that no collection need look at it; and one keystroke in a large document makes
-    # thousands of objects, none of them in a cycle: by default that is a collection of everything every few keystrokes.
-    gc.freeze()
-    gc.set_threshold(*_COLLECT)
+    collect_rarely()
     code, clean = asyncio.run(serving)
     if not clean:
         # The worker is inside a step that takes its time. It is a daemon, and what it would have written is
@@ -59,6 +56,16 @@ def _run(serving: Coroutine[Any, Any, tuple[int, bool]]) -> int:
         log.info("training did not stop in time; leaving without it")
         os._exit(code)
     return code
+
+
+def collect_rarely() -> None:
+    """Garbage is looked for less often than by default.
+
+    What was imported stays, so that no collection need look at it; and one keystroke in a large document makes
+    thousands of objects, none of them in a cycle: by default that is a collection of everything every few keystrokes.
+    """
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
 
 
 async def _stdio(server: DlmServer, reading: int, writing: int) -> tuple[int, bool]:

@@ -21,9 +21,9 @@ from dlm_lsp.store.errors import StoreError, reported
 from dlm_lsp.store.journal import JournalEntry
 from dlm_lsp.store.ledger import Ledger
 from dlm_lsp.store.lock import Held
-from dlm_lsp.store.manifest import Manifest, TrainingRun
+from dlm_lsp.store.manifest import Manifest, ReadManifest, TrainingRun
 from dlm_lsp.store.paths import Layout, mentioned_number
-from dlm_lsp.store.replay import Replay, check_addition
+from dlm_lsp.store.replay import Replay, Snapshot, check_addition, encode_snapshot
 from dlm_lsp.store.times import naive, stamp
 from dlm_lsp.store.versions import Checker, FileDigest, RunFacts, RunKind, Version, VersionRecord
 
@@ -74,7 +74,7 @@ class Intent:
     dlm_lock: DlmLock | None = None
 
 
-def commit(layout: Layout, held: Held, what: Commit) -> Version:
+def commit(layout: Layout, held: Held, what: Commit, replay: Replay, checker: Checker) -> Version:
     """Commits `what` as the next version. Raises StoreError, and then the previous version stays current.
 
     An error after the pointer flipped is told in the version's notes instead: the run is committed, and the
@@ -90,18 +90,19 @@ def commit(layout: Layout, held: Held, what: Commit) -> Version:
         before = versions.current(layout)
         record = _record(what, number, old.manifest.next_run_id if old else 1, files, before)
         intent = Intent(number, tuple(what.replay_add), tuple(what.replay_remove), what.dlm_lock)
-        stage = disk.temporary(layout.version(number))
+        stage, pointer = disk.temporary(layout.version(number)), disk.temporary(layout.current)
         try:
-            _prepare(layout, stage, files, record, intent)
+            _prepare(layout, stage, files, record, intent, pointer, checker)
             held.check()
-            versions.point_at(layout, number)
+            disk.replace(pointer, layout.current)
         except (OSError, StoreError):
             if versions.pointed(layout) != number:
                 with suppress(OSError):  # what cannot be taken back now is taken back by recovery
                     disk.discard(stage)
+                    disk.remove(pointer)
                     take_back(layout, number)
                 raise
-    return Version(number, layout.version(number), _follow_up(layout, intent, record, what.keep))
+    return Version(number, layout.version(number), _follow_up(layout, intent, record, what.keep, replay, checker))
 
 
 def next_number(layout: Layout, known: Manifest | None) -> int:
@@ -113,28 +114,32 @@ def next_number(layout: Layout, known: Manifest | None) -> int:
     return 1 + max([*used, versions.pointed(layout) or 0])
 
 
-def finish(layout: Layout, intent: Intent, record: VersionRecord) -> tuple[str, ...]:
+def finish(layout: Layout, intent: Intent, record: VersionRecord, replay: Replay, checker: Checker) -> tuple[str, ...]:
     """Brings everything in line with the flipped pointer, then removes the intent. Returns notes."""
-    run, when = record.run, stamp(record.run.ended_at)
-    replay = Replay(layout.replay)
-    replay.drop(intent.replay_remove)
-    replay.add(intent.replay_add, run.run_id, run.ended_at)
+    run = record.run
     _write_summary(layout, record)
-    found = manifest.load(layout)
-    merged = merge(found.manifest if found else None, record, layout.dlm_id)
-    notes = manifest.save(layout, merged, when)
-    if intent.dlm_lock is not None:
-        recorded = merged.run_of(record.version)
-        lock = intent.dlm_lock
-        if lock.license_acceptance is None:
-            lock = replace(lock, license_acceptance=merged.license_acceptance)
-        run_id = recorded.run_id if recorded else run.run_id
-        disk.write(layout.dlm_lock, dlm_lock.encode(lock, layout.dlm_id, run_id, run.ended_at))
-    entry = _journal_entry(record)
-    if entry not in journal.read(layout.journal):
-        journal.append(layout.journal, entry)
+    with replay.changing(intent.replay_remove, intent.replay_add, run.run_id, run.ended_at) as change:
+        found = manifest.load(layout)
+        merged = merge(found.manifest if found else None, record, layout.dlm_id)
+        notes = manifest.keep_foreign(layout, found, stamp(run.ended_at))
+        files = {**change.files, layout.manifest: manifest.encode(merged)}
+        if intent.dlm_lock is not None:
+            files[layout.dlm_lock] = _dlm_lock(layout, intent.dlm_lock, record, merged)
+        written = dict(zip(files, disk.write_all(files, flushed=change.flushed), strict=True))
+    checker.manifest.put(layout.manifest, written[layout.manifest], ReadManifest(merged))
+    line = journal.encode(_journal_entry(record))
+    if line not in (disk.read(layout.journal) or b""):
+        journal.append(layout.journal, line)
     disk.remove(layout.intent)
     return notes
+
+
+def _dlm_lock(layout: Layout, lock: DlmLock, record: VersionRecord, merged: Manifest) -> bytes:
+    recorded = merged.run_of(record.version)
+    if lock.license_acceptance is None:
+        lock = replace(lock, license_acceptance=merged.license_acceptance)
+    run_id = recorded.run_id if recorded else record.run.run_id
+    return dlm_lock.encode(lock, layout.dlm_id, run_id, record.run.ended_at)
 
 
 def take_back(layout: Layout, number: int) -> None:
@@ -184,9 +189,17 @@ def prune(layout: Layout, keep: int, *, never: int) -> tuple[int, ...]:
     ours = [number for number in versions.numbers(layout) if disk.facts(layout.record(number)) is not None]
     doomed = [number for number in ours[: max(len(ours) - max(keep, 1), 0)] if number != never]
     for number in doomed:
-        disk.discard(layout.version(number))
-        disk.remove(layout.record(number))
+        disk.discard(layout.version(number), durable=False)
+    disk.remove_all([layout.record(number) for number in doomed])
     return tuple(doomed)
+
+
+def exercise() -> None:
+    """Does once, on nothing, what a commit does: some of the libraries that it needs load late."""
+    disk.exercise()
+    empty = b"{}      "
+    versions.check_weights(len(empty).to_bytes(8, "little") + empty)
+    encode_snapshot(Snapshot("0" * 16, "prose", "", naive(0), naive(0)))
 
 
 def encode_intent(intent: Intent) -> bytes:
@@ -200,20 +213,34 @@ def read_intent(layout: Layout) -> Intent | None:
     return None if data is None else _INTENT.validate_json(data)
 
 
-def _prepare(layout: Layout, stage: Path, files: Mapping[str, bytes], record: VersionRecord, intent: Intent) -> None:
+def _prepare(
+    layout: Layout,
+    stage: Path,
+    files: Mapping[str, bytes],
+    record: VersionRecord,
+    intent: Intent,
+    pointer: Path,
+    checker: Checker,
+) -> None:
     for folder in (layout.versions, layout.records, layout.logs):
         disk.make_folders(folder)
-    disk.create_all(stage, files)
-    disk.write(layout.record(record.version), versions.encode_record(record))
-    disk.write(layout.intent, encode_intent(intent))
+    disk.make_new_folder(stage)
+    path = layout.record(record.version)
+    written, _ = disk.write_all(
+        {path: versions.encode_record(record), layout.intent: encode_intent(intent)},
+        created={**{stage / name: data for name, data in files.items()}, pointer: versions.pointer(record.version)},
+    )
+    checker.newest.put(path, written, record)
     disk.rename(stage, layout.version(record.version))
 
 
-def _follow_up(layout: Layout, intent: Intent, record: VersionRecord, keep: int) -> tuple[str, ...]:
+def _follow_up(
+    layout: Layout, intent: Intent, record: VersionRecord, keep: int, replay: Replay, checker: Checker
+) -> tuple[str, ...]:
     notes: list[str] = []
     try:
         with reported("bring the store up to date", layout.root):
-            notes += finish(layout, intent, record)
+            notes += finish(layout, intent, record, replay, checker)
     except StoreError as error:
         notes.append(f"version {record.version} is committed; the next run completes its records: {error}")
         return tuple(notes)

@@ -14,10 +14,13 @@ import secrets
 import socket
 import stat as stat_bits
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
+from typing import TypeVar
 
 from dlm_lsp.store.regular import read_regular
 
@@ -28,7 +31,12 @@ else:
 
 OWNER_FILE = 0o600
 OWNER_FOLDER = 0o700
-FLUSHERS = 8
+AT_ONCE = 8
+
+Signature = tuple[int, int, int]
+"""What tells one state of a file from another: when it was written, its size, and which file it is."""
+
+T = TypeVar("T")
 
 _TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{12}\.lsp-tmp$")
 
@@ -66,6 +74,16 @@ def facts(path: Path) -> os.stat_result | None:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def signature(path: Path) -> Signature | None:
+    """That of a file as it is now, None when there is none."""
+    found = facts(path)
+    return None if found is None else _signature(found)
+
+
+def _signature(found: os.stat_result) -> Signature:
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def is_folder(path: Path) -> bool:
@@ -130,24 +148,83 @@ def create(path: Path, data: bytes, mode: int = OWNER_FILE, *, durable: bool = T
         os.close(descriptor)
 
 
-def create_all(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Creates the new folder `folder` with `files` by name, all durable.
+def make_new_folder(path: Path) -> None:
+    """Creates a folder that must not exist yet (FileExistsError). Not durable: a rename of it is."""
+    _mkdir(path)
 
-    The files are flushed at the same time: a journaling file system does that in about the time of one.
+
+def write_all(
+    replaced: Mapping[Path, bytes], *, created: Mapping[Path, bytes] | None = None, flushed: Sequence[Path] = ()
+) -> list[Signature]:
+    """Creates the files `created`, and replaces those in `replaced` whole or not at all, in their order; all durable.
+
+    Before any of `replaced` gets its name all are flushed, and the files `flushed` with them, at the same time: a
+    journaling file system does that in about the time of one. Returns the signatures of `replaced`.
     """
-    _mkdir(folder)
-    with ExitStack() as opened:
-        descriptors: list[int] = []
-        for name, data in files.items():
-            descriptor = _open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_FILE)
-            opened.callback(os.close, descriptor)
-            with _naming(folder / name):
-                _write(descriptor, data)
-            descriptors.append(descriptor)
-        with ThreadPoolExecutor(FLUSHERS) as flushers:
-            for flushed in [flushers.submit(_sync, descriptor) for descriptor in descriptors]:
-                flushed.result()
-    _sync_folder(folder)
+    beside = {temporary(path): path for path in replaced}
+    new = {**(created or {}), **{name: replaced[path] for name, path in beside.items()}}
+    try:
+        signatures: dict[Path, Signature] = {}
+        with ExitStack() as opened:
+            descriptors = []
+            for path, data in new.items():
+                found = facts(beside[path]) if path in beside else None
+                mode = OWNER_FILE if found is None else stat_bits.S_IMODE(found.st_mode)
+                descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+                opened.callback(os.close, descriptor)
+                with _naming(path):
+                    _write(descriptor, data)
+                descriptors.append((path, descriptor))
+                signatures[path] = _signature(os.fstat(descriptor))
+            for path in flushed:
+                descriptor = _open(path, os.O_WRONLY, OWNER_FILE)
+                opened.callback(os.close, descriptor)
+                descriptors.append((path, descriptor))
+            _at_once(_flush, descriptors)
+        for name, path in beside.items():
+            _replace(name, path)
+    except OSError:
+        for name in beside:
+            with suppress(OSError):
+                _unlink(name)
+        raise
+    _at_once(_sync_folder, sorted({path.parent for path in (*new, *flushed)}))
+    return [signatures[name] for name in beside]
+
+
+def _flush(opened: tuple[Path, int]) -> None:
+    path, descriptor = opened
+    with _naming(path):
+        _sync(descriptor)
+
+
+def _at_once(work: Callable[[T], object], items: Sequence[T]) -> None:
+    """Does `work`, which waits for the device, on all `items` at the same time. Raises what one of them raised."""
+    if len(items) < 2:
+        for item in items:
+            work(item)
+        return
+    done = [_waiters().submit(work, item) for item in items]
+    wait(done)
+    for each in done:
+        each.result()
+
+
+def exercise() -> None:
+    """Starts the threads that wait for the device, as far as they are free."""
+    together = Barrier(AT_ONCE, timeout=0.1)
+    with suppress(BrokenBarrierError):
+        _at_once(lambda each: each.wait(), [together] * AT_ONCE)
+
+
+@cache
+def _waiters() -> ThreadPoolExecutor:
+    """Threads that wait for the device, kept: starting them takes as long as what they wait for."""
+    return ThreadPoolExecutor(AT_ONCE, "dlm-disk")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_waiters.cache_clear)  # a child has none of its parent's threads
 
 
 def append(path: Path, data: bytes, *, durable: bool = True) -> int:
@@ -185,11 +262,21 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def rename(source: Path, target: Path) -> None:
+def replace(source: Path, target: Path) -> None:
+    """Gives a durable file the name `target` in the same folder, durably. A file that had it leaves its rights."""
+    if (found := facts(target)) is not None and stat_bits.S_IMODE(found.st_mode) != OWNER_FILE:
+        source.chmod(stat_bits.S_IMODE(found.st_mode))
+    _replace(source, target)
+    _sync_folder(target.parent)
+
+
+def rename(source: Path, target: Path, *, durable: bool = True) -> None:
     """Gives a file or folder another name on the same disk, durably. Never replaces (FileExistsError)."""
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "already exists", str(target))
     _replace(source, target)
+    if not durable:
+        return
     _sync_folder(target.parent)
     if source.parent != target.parent:
         _sync_folder(source.parent)
@@ -204,25 +291,39 @@ def remove(path: Path) -> bool:
     return True
 
 
-def discard(path: Path) -> None:
-    """Removes a file or a folder. A folder first gets a temporary name, so that half of it is never seen."""
+def remove_all(paths: Sequence[Path]) -> None:
+    """Removes files, at the same time; those that are not there are passed over."""
+    _at_once(_removed, paths)
+
+
+def _removed(path: Path) -> None:
+    remove(path)
+
+
+def discard(path: Path, *, durable: bool = True) -> None:
+    """Removes a file or a folder. A folder first gets a temporary name, so that half of it is never seen.
+
+    Without `durable` a power cut (not a killed process) may leave some of it.
+    """
     if path.is_symlink() or not is_folder(path):
         remove(path)
         return
     doomed = path
     if not is_temporary(path.name):
         doomed = temporary(path)
-        rename(path, doomed)
+        rename(path, doomed, durable=durable)
     _remove_tree(doomed)
 
 
 def _remove_tree(path: Path) -> None:
+    files = []
     for name in names(path):
         child = path / name
         if is_folder(child) and not child.is_symlink():
             _remove_tree(child)
         else:
-            _unlink(child)
+            files.append(child)
+    _at_once(_unlink, files)
     _rmdir(path)
 
 

@@ -21,7 +21,7 @@ class FailedRun:
 
     at: Seconds
     kind: str
-    code: Annotated[str, Field(pattern=r"^[\w.-]{1,80}$")]
+    code: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=80)]  # a number in the pattern takes 30 ms to compile
     lessons: frozenset[str]
 
 

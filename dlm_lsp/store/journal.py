@@ -41,9 +41,9 @@ class JournalEntry:
     detail: str = ""
 
 
-def append(path: Path, entry: JournalEntry) -> None:
-    """Adds a line, after ending what a crash left half-written. When large, keeps the newer half."""
-    line = encode(entry)
+def append(path: Path, entry: JournalEntry | bytes) -> None:
+    """Adds an entry (or its line), after ending what a crash left half-written. When large, keeps the newer half."""
+    line = entry if isinstance(entry, bytes) else encode(entry)
     old = disk.read(path) or b""
     if len(old) + len(line) > MAX_BYTES:
         disk.write(path, old[old.find(b"\n", len(old) // 2) + 1 :] + line, durable=False)

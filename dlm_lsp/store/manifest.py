@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from dlm_lsp.store import disk, plain_json
 from dlm_lsp.store.errors import StoreError
+from dlm_lsp.store.kept import Kept
 from dlm_lsp.store.paths import Layout
 from dlm_lsp.store.times import naive, to_naive
 
@@ -175,17 +176,27 @@ def load(layout: Layout) -> ReadManifest | None:
     return None if data is None else decode(data, layout.manifest)
 
 
+def look(layout: Layout, kept: Kept[ReadManifest | None]) -> ReadManifest | None:
+    """The same; one that did not change since it was read is not read again."""
+    return kept.of(layout.manifest, lambda: load(layout))
+
+
 def save(layout: Layout, manifest: Manifest, when: str) -> tuple[str, ...]:
     """Replaces the manifest. One with foreign keys is kept as a copy named with `when`. Returns notes."""
-    notes: tuple[str, ...] = ()
-    old = disk.read(layout.manifest)
     try:
-        foreign = decode(old).foreign if old is not None else ()
+        found = load(layout)
     except StoreError:
-        foreign = ()
-    if old is not None and foreign:
-        copy = disk.keep_copy(layout.manifest, old, "foreign-keys", when)
-        notes = (f"the manifest held keys unknown to this program ({', '.join(foreign)}): kept in {copy.name}",)
+        found = None
+    notes = keep_foreign(layout, found, when)
     disk.make_folders(layout.root)
     disk.write(layout.manifest, encode(manifest))
     return notes
+
+
+def keep_foreign(layout: Layout, found: ReadManifest | None, when: str) -> tuple[str, ...]:
+    """Keeps a copy of a manifest that is to be replaced, if it has keys that we do not know. Returns notes."""
+    old = disk.read(layout.manifest) if found is not None and found.foreign else None
+    if found is None or old is None:
+        return ()
+    copy = disk.keep_copy(layout.manifest, old, "foreign-keys", when)
+    return (f"the manifest held keys unknown to this program ({', '.join(found.foreign)}): kept in {copy.name}",)

@@ -40,31 +40,32 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The store that is looked at, and the moment (seconds since the epoch)."""
+    """The store that is looked at, its replay corpus, and the moment (seconds since the epoch)."""
 
     layout: Layout
     checker: Checker
+    replay: Replay
     now: float
 
 
-def recover(layout: Layout, checker: Checker, now: float) -> tuple[str, ...]:
+def recover(layout: Layout, checker: Checker, replay: Replay, now: float) -> tuple[str, ...]:
     """Repairs the store; the caller holds its lock. Returns sentences on what was done, none when sound.
 
     Raises StoreError `manifest-newer` before anything is touched, OSError when a repair fails; calling it
     again goes on from there.
     """
-    case = Case(layout, checker, now)
-    _load_manifest(layout)
+    case = Case(layout, checker, replay, now)
+    _load_manifest(case)
     done = [f"{finding.what}: {finding.repair()}" for check in _CHECKS for finding in check(case)]
     if done:
         journal.append(layout.journal, JournalEntry("recovered", now, detail="; ".join(done)))
     return tuple(done)
 
 
-def leftovers(layout: Layout, checker: Checker, now: float) -> tuple[str, ...]:
+def leftovers(layout: Layout, checker: Checker, replay: Replay, now: float) -> tuple[str, ...]:
     """What the next run would repair. Only reads."""
-    case = Case(layout, checker, now)
-    _load_manifest(layout)
+    case = Case(layout, checker, replay, now)
+    _load_manifest(case)
     found: list[str] = []
     for check in _CHECKS:
         findings = [finding.what for finding in check(case)]
@@ -92,9 +93,9 @@ def _temporary_files(case: Case) -> Iterator[Finding]:
 
 def _damaged_manifest(case: Case) -> Iterator[Finding]:
     layout = case.layout
-    found = _load_manifest(layout)
+    found = _load_manifest(case)
     pending = _pending(layout)
-    ours = (number for number in versions.numbers(layout) if versions.read_record(layout, number))
+    ours = (number for number in versions.numbers(layout) if case.checker.record(layout, number))
     if isinstance(found, StoreError):
         yield Finding(str(found), partial(_rebuild_manifest, case))
     elif found is None and any(number != pending for number in ours):
@@ -134,7 +135,7 @@ def _useless_records(case: Case) -> Iterator[Finding]:
         yield Finding(what, partial(_discard_all, [layout.records / name for name in lost]))
     for number in versions.numbers(layout):
         path = layout.record(number)
-        if disk.facts(path) is not None and versions.read_record(layout, number) is None:
+        if disk.facts(path) is not None and case.checker.record(layout, number) is None:
             yield Finding(f"the record of version {number} is damaged", partial(_set_aside, case, path, "damaged"))
 
 
@@ -160,7 +161,7 @@ def _pointer(case: Case) -> Iterator[Finding]:
 def _orphans(case: Case) -> Iterator[Finding]:
     layout = case.layout
     current = versions.pointed(layout) or 0
-    known = set(committed(layout))
+    known = set(committed(layout, case.checker))
     for number in versions.numbers(layout):
         folder = layout.version(number)
         if number > current and number not in known and _age(folder, case.now) >= FOREIGN_GRACE_SECONDS:
@@ -169,7 +170,7 @@ def _orphans(case: Case) -> Iterator[Finding]:
 
 
 def _disagreement(case: Case) -> Iterator[Finding]:
-    found = _load_manifest(case.layout)
+    found = _load_manifest(case)
     current = versions.current(case.layout)
     number = current.number if current else 0
     if found is None:
@@ -181,10 +182,12 @@ def _disagreement(case: Case) -> Iterator[Finding]:
 
 
 def _replay_index(case: Case) -> Iterator[Finding]:
-    replay = Replay(case.layout.replay)
+    replay = case.replay
+    if replay.sound():
+        return
     if replay.entries() is None:
         yield Finding("the replay index does not fit its corpus", partial(_repair_replay, case, replay))
-    elif not replay.sound(case.checker.sound_frames):
+    else:
         yield Finding("the replay corpus is damaged", partial(_repair_replay, case, replay))
 
 
@@ -229,7 +232,7 @@ def _take_back(case: Case, number: int) -> str:
 
 
 def _finish(case: Case, intent: Intent, record: VersionRecord) -> str:
-    return "; ".join(("completed", *committing.finish(case.layout, intent, record)))
+    return "; ".join(("completed", *committing.finish(case.layout, intent, record, case.replay, case.checker)))
 
 
 def _drop_intent(case: Case, number: int) -> str:
@@ -296,10 +299,14 @@ def _repair_journal(case: Case) -> str:
 # --- what the checks look at --------------------------------------------------------------------------------
 
 
-def _load_manifest(layout: Layout) -> Manifest | StoreError | None:
+def _load_manifest(case: Case) -> Manifest | StoreError | None:
+    return _manifest(case.layout, case.checker)
+
+
+def _manifest(layout: Layout, checker: Checker) -> Manifest | StoreError | None:
     """The manifest, what is wrong with it, or None when it is missing. Raises `manifest-newer`: hands off."""
     try:
-        found = manifest.load(layout)
+        found = manifest.look(layout, checker.manifest)
     except StoreError as error:
         if error.code == "manifest-newer":
             raise
@@ -315,9 +322,9 @@ def _pending(layout: Layout) -> int | None:
     return intent.version if intent else None
 
 
-def committed(layout: Layout) -> list[int]:
+def committed(layout: Layout, checker: Checker) -> list[int]:
     """The version folders that the manifest or a record of ours knows, ascending."""
-    found = _load_manifest(layout)
+    found = _manifest(layout, checker)
     runs = found.training_runs if isinstance(found, Manifest) else ()
     known = {run.adapter_version for run in runs if not run.adapter_name}
     return [
@@ -328,7 +335,9 @@ def committed(layout: Layout) -> list[int]:
 
 
 def _usable(case: Case) -> list[int]:
-    return [number for number in committed(case.layout) if case.checker.fault(case.layout, number) is None]
+    return [
+        number for number in committed(case.layout, case.checker) if case.checker.fault(case.layout, number) is None
+    ]
 
 
 def _abandoned(path: Path, now: float) -> bool:

@@ -6,20 +6,21 @@ The frames describe themselves, so a lost or wrong index is rebuilt by reading t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Annotated, Literal, cast, get_args
 
 import cbor2
 import zstandard
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from dlm_lsp.store import disk
+from dlm_lsp.store.disk import Signature
+from dlm_lsp.store.kept import Kept
 from dlm_lsp.store.manifest import Moment
 from dlm_lsp.store.times import naive
 
@@ -50,14 +51,13 @@ class Snapshot:
     auto_mined: bool = False
 
 
-class Entry(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One line of the index: where a frame lies in the corpus, in bytes."""
 
-    model_config = ConfigDict(frozen=True)
-
     section_id: str
-    byte_offset: int = Field(ge=0)
-    length: int = Field(gt=0)
+    byte_offset: Annotated[int, Field(ge=0)]
+    length: Annotated[int, Field(gt=0)]
     added_at: Moment
     weight: float = 1.0
 
@@ -100,34 +100,61 @@ def _unpacked_size(frame: bytes) -> int:
     return size
 
 
-def encode_index(entries: Sequence[Entry]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How many sections are `added` and `removed`; the files to be replaced, in this order, once `flushed` are."""
+
+    added: int
+    removed: int
+    files: dict[Path, bytes] = field(default_factory=dict)
+    flushed: list[Path] = field(default_factory=list)
+
+    def write(self) -> None:
+        if self.files:
+            disk.write_all(self.files, flushed=self.flushed)
+
+
+def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """As they stand in the index: by section id."""
+    return tuple(sorted(entries, key=lambda entry: entry.section_id))
+
+
+def encode_index(entries: Iterable[Entry]) -> bytes:
     """The index file's bytes: a JSON array sorted by section id, two spaces, a final LF, naive moments."""
-    ordered = sorted(entries, key=lambda entry: entry.section_id)
-    plain = [entry.model_dump(mode="json") for entry in ordered]
-    return (json.dumps(plain, sort_keys=True, indent=2) + "\n").encode()
+    ordered = list(in_order(entries))
+    return (json.dumps(_INDEX.dump_python(ordered, mode="json"), sort_keys=True, indent=2) + "\n").encode()
 
 
 class Replay:
-    """The corpus in a folder. Making one touches nothing; only `add`, `drop` and `repair` write."""
+    """The corpus in a folder. Making one touches nothing; only `add`, `drop` and `repair` write.
+
+    What did not change since it was read is not read again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.corpus = folder / "corpus.zst"
         self.index = folder / "index.json"
+        self._entries: Kept[tuple[Entry, ...] | None] = Kept()
+        self._sound: tuple[Signature | None, Signature | None] | None = None  # when all was found to be so
 
     def entries(self) -> tuple[Entry, ...] | None:
         """The index as written, empty when there is none; None when it is damaged or not of this corpus."""
-        data = disk.read(self.index)
         found = disk.facts(self.corpus)
         size = 0 if found is None else found.st_size
-        if data is None:
+        if disk.facts(self.index) is None:
             return () if size == 0 else None
-        try:
-            entries = _INDEX.validate_json(data)
-        except ValidationError:
+        entries = self._entries.of(self.index, self._read_index)
+        if entries is None:
             return None
         fits = all(entry.byte_offset + entry.length <= size for entry in entries)
         fits = fits and sum(entry.length for entry in entries) <= size  # no frame is named twice
-        return tuple(entries) if fits else None
+        return entries if fits else None
+
+    def _read_index(self) -> tuple[Entry, ...] | None:
+        try:
+            return tuple(_INDEX.validate_json(disk.read(self.index) or b""))
+        except ValidationError:
+            return None
 
     def ids(self) -> frozenset[str]:
         """The section ids that are remembered. Cheap: reads the index only, unless that is damaged."""
@@ -152,28 +179,24 @@ class Replay:
         found = _unpacked((start, data[start:end]) for start, end in places)
         return tuple(snapshot for _, _, snapshot in found if snapshot.section_id in wanted)
 
-    def sound(self, seen: set[tuple[str, bytes]] | None = None) -> bool:
-        """Whether every entry of the index points at a frame that can be read.
-
-        `seen` holds what is known to be so, by section id and the frame's digest; only other frames are unpacked, and
-        added to it. Without it all are.
-        """
+    def sound(self) -> bool:
+        """Whether every entry of the index points at a frame that can be read."""
+        state = self._state()
+        if state == self._sound:
+            return True
         entries = self.entries()
         if entries is None:
             return False
-        seen = set() if seen is None else seen
         data = disk.read(self.corpus) or b""
-        other: dict[tuple[str, bytes], bytes] = {}
-        for entry in entries:
-            frame = data[entry.byte_offset : entry.byte_offset + entry.length]
-            key = (entry.section_id, hashlib.blake2b(frame, digest_size=16).digest())
-            if key not in seen:
-                other[key] = frame
-        found = [each.section_id for _, _, each in _unpacked((0, frame) for frame in other.values())]
-        if found != [section_id for section_id, _ in other]:
+        frames = ((0, data[entry.byte_offset : entry.byte_offset + entry.length]) for entry in entries)
+        found = [each.section_id for _, _, each in _unpacked(frames)]
+        if found != [entry.section_id for entry in entries]:
             return False
-        seen.update(other)
+        self._sound = state
         return True
+
+    def _state(self) -> tuple[Signature | None, Signature | None]:
+        return disk.signature(self.index), disk.signature(self.corpus)
 
     def unreadable(self) -> bytes:
         """What of the corpus is no sound frame."""
@@ -194,17 +217,52 @@ class Replay:
         return tuple(found.values()) if found.keys() == {entry.section_id for entry in entries} else None
 
     def add(self, additions: Sequence[tuple[str, str, str]], run_id: int, at: float) -> int:
-        """Appends what of `additions` (section id, type, content) is not remembered yet, then the index.
+        """Remembers what of `additions` (section id, type, content) is not remembered yet; returns how many those were.
 
-        Returns how many sections were added.
-
-        A crash in between leaves dead bytes at the corpus's end and the old index: nothing is lost, and a
-        repeated call adds what is missing and nothing twice. Raises ValueError for what is no section id.
+        Raises ValueError for what is no section id.
         """
+        with self.changing((), additions, run_id, at) as change:
+            change.write()
+            return change.added
+
+    def drop(self, section_ids: Collection[str]) -> int:
+        """Forgets sections for good: rewrites the corpus without their text. Returns how many frames went."""
+        with self.changing(section_ids, (), 0, 0.0) as change:
+            change.write()
+            return change.removed
+
+    @contextmanager
+    def changing(
+        self, remove: Collection[str], additions: Sequence[tuple[str, str, str]], run_id: int, at: float
+    ) -> Iterator[Change]:
+        """Both at once; inside the caller writes what the change names. What is done already is passed over.
+
+        Additions are appended, and a crash before the new index leaves dead bytes at the corpus's end beside the old
+        one: nothing is lost. When something goes, the corpus is written anew; a crash then leaves the new corpus
+        beside the old index, which `repair` sees and sets right. Raises ValueError for what is no section id.
+        """
+        known = {entry.section_id for entry in self.entries() or ()}
+        sound = self.sound() if known.intersection(remove) else self._sound is not None and self._sound == self._state()
         entries = self.entries()
-        if entries is None:
-            entries = tuple(self.repair())
-        known = {entry.section_id for entry in entries}
+        if entries is None or (known.intersection(remove) and not sound):
+            entries, sound = tuple(self.repair()), False
+        doomed = set(remove)
+        kept = [entry for entry in entries if entry.section_id not in doomed]
+        frames = self._frames_of(additions, {entry.section_id for entry in kept}, run_id, at)
+        change = Change(len(frames), len(entries) - len(kept))
+        if change.added or change.removed:
+            now = in_order(self._changed(change, kept, frames, naive(at)))
+            change.files[self.index] = encode_index(now)
+            yield change
+            if (written := disk.signature(self.index)) is not None:
+                self._entries.put(self.index, written, now)
+                self._sound = self._state() if sound else None
+        else:
+            yield change
+
+    def _frames_of(
+        self, additions: Sequence[tuple[str, str, str]], known: set[str], run_id: int, at: float
+    ) -> list[tuple[str, bytes]]:
         moment = naive(at)
         frames: list[tuple[str, bytes]] = []
         for section_id, section_type, content in additions:
@@ -213,32 +271,28 @@ class Replay:
                 known.add(section_id)
                 snapshot = Snapshot(section_id, kind, content, moment, moment, (run_id,))
                 frames.append((section_id, encode_snapshot(snapshot)))
-        if not frames:
-            return 0
-        disk.make_folders(self.corpus.parent)
-        offset = disk.append(self.corpus, b"".join(frame for _, frame in frames))
-        new: list[Entry] = []
+        return frames
+
+    def _changed(
+        self, change: Change, kept: list[Entry], frames: list[tuple[str, bytes]], moment: datetime
+    ) -> Iterator[Entry]:
+        """The new entries; what the corpus is to hold is appended, or is part of the change."""
+        more = b"".join(frame for _, frame in frames)
+        if change.removed:
+            data, place = disk.read(self.corpus) or b"", 0
+            parts = [data[entry.byte_offset : entry.byte_offset + entry.length] for entry in kept]
+            change.files[self.corpus] = b"".join((*parts, more))
+            for entry in kept:
+                yield replace(entry, byte_offset=place)
+                place += entry.length
+        else:
+            disk.make_folders(self.corpus.parent)
+            place = disk.append(self.corpus, more, durable=False)
+            change.flushed.append(self.corpus)
+            yield from kept
         for section_id, frame in frames:
-            new.append(Entry(section_id=section_id, byte_offset=offset, length=len(frame), added_at=moment))
-            offset += len(frame)
-        disk.write(self.index, encode_index([*entries, *new]))
-        return len(frames)
-
-    def drop(self, section_ids: Collection[str]) -> int:
-        """Forgets sections for good: rewrites the corpus without their text. Returns how many frames went.
-
-        A crash in between leaves the new corpus beside the old index, which `repair` sees and sets right.
-        """
-        doomed = set(section_ids)
-        if not doomed:
-            return 0
-        entries = self.entries() if self.sound() else tuple(self.repair())
-        kept = [entry for entry in entries or () if entry.section_id not in doomed]
-        if entries is None or len(kept) == len(entries):
-            return 0
-        data = disk.read(self.corpus) or b""
-        self._rewrite(kept, [data[entry.byte_offset : entry.byte_offset + entry.length] for entry in kept])
-        return len(entries) - len(kept)
+            yield Entry(section_id, place, len(frame), moment)
+            place += len(frame)
 
     def repair(self) -> list[Entry]:
         """Makes index and corpus agree again, from the frames themselves. Returns the new entries."""
@@ -254,14 +308,6 @@ class Replay:
         disk.make_folders(self.index.parent)
         disk.write(self.index, encode_index(list(found.values())))
         return list(found.values())
-
-    def _rewrite(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
-        offset, moved = 0, []
-        for entry, frame in zip(entries, frames, strict=True):
-            moved.append(entry.model_copy(update={"byte_offset": offset}))
-            offset += len(frame)
-        disk.write(self.corpus, b"".join(frames))
-        disk.write(self.index, encode_index(moved))
 
     def _scanned(self) -> Iterator[tuple[int, int, Snapshot]]:
         """Offset, length and snapshot of every sound frame in the corpus; of two with one id the later counts."""

@@ -43,7 +43,7 @@ def revert(layout: Layout, held: Held, checker: Checker, number: int | None, now
 
 def _target(layout: Layout, checker: Checker, number: int | None) -> int:
     """The version to make current. Raises StoreError `cannot-revert` with the reason why there is none."""
-    current, committed = versions.pointed(layout), recovery.committed(layout)
+    current, committed = versions.pointed(layout), recovery.committed(layout, checker)
     if current is None:
         raise StoreError("there is no version yet, so there is nothing to revert to", "cannot-revert")
     if number is None:

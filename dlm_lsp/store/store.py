@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dlm_lsp.store import commit as committing
 from dlm_lsp.store import curves as pictures
@@ -18,6 +18,7 @@ from dlm_lsp.store.errors import StoreError, reported
 from dlm_lsp.store.failure import FailedRun
 from dlm_lsp.store.history import NOTHING, Chronicle, Histories
 from dlm_lsp.store.journal import JournalEntry
+from dlm_lsp.store.kept import Kept
 from dlm_lsp.store.ledger import Ledger
 from dlm_lsp.store.live import Door
 from dlm_lsp.store.lock import Held, Holder
@@ -25,9 +26,6 @@ from dlm_lsp.store.manifest import Manifest
 from dlm_lsp.store.paths import Layout
 from dlm_lsp.store.replay import Replay
 from dlm_lsp.store.versions import Checker, Version, VersionRecord
-
-Value = TypeVar("Value")
-_Signature = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,8 @@ class Store:
         self._layout = Layout.of(home, dlm_id)
         self._clock = clock
         self._checker = Checker()
-        self._cache: dict[Path, tuple[Path, _Signature, object]] = {}  # one file of a folder: the last one read
+        self._replay = Replay(self._layout.replay)
+        self._failed: Kept[FailedRun | None] = Kept()
 
     @property
     def root(self) -> Path:
@@ -84,7 +83,8 @@ class Store:
     def record(self, number: int) -> VersionRecord | None:
         """How version `number` came to be, and its ledger; None for another tool's version. Cached."""
         path = self._layout.record(number)
-        return self._cached(path, lambda: versions.read_record(self._layout, number))
+        with reported("read the store", path):
+            return self._checker.newest.of(path, lambda: versions.read_record(self._layout, number))
 
     def ledger(self) -> Ledger | None:
         """What the current version knows; None without a version, or when another tool made it. Cached."""
@@ -94,7 +94,8 @@ class Store:
 
     def manifest(self) -> Manifest | None:
         """The manifest, None when there is none. Raises StoreError when damaged or of a newer dlm. Cached."""
-        found = self._cached(self._layout.manifest, lambda: manifest.load(self._layout))
+        with reported("read the store", self._layout.manifest):
+            found = manifest.look(self._layout, self._checker.manifest)
         return found.manifest if found else None
 
     def ever_learned(self) -> frozenset[str]:
@@ -102,13 +103,14 @@ class Store:
         now = self.manifest()
         ids = set(now.content_hashes) if now else set()
         for version in self.versions():
-            record = self.record(version.number)
-            ids.update(record.content_hashes if record else ())
+            with reported("read the store", self._layout.records):
+                record = self._checker.record(self._layout, version.number)
+            ids.update(record.sections if record else ())
         return frozenset(ids)
 
     def replay(self) -> Replay:
         """The remembered sections: `ids()` is cheap, `read()` unpacks all of them."""
-        return Replay(self._layout.replay)
+        return self._replay
 
     def training_state(self, version: Version) -> bytes | None:
         """The bytes of the version's `training_state.pt` if they match their digest; load them weights-only."""
@@ -127,7 +129,8 @@ class Store:
 
     def failed(self) -> FailedRun | None:
         """What the last run was to learn, if it failed and no version was committed since. Cached."""
-        found = self._cached(self._layout.failed, lambda: failure.read(self._layout.failed))
+        with reported("read the store", self._layout.failed):
+            found = self._failed.of(self._layout.failed, lambda: failure.read(self._layout.failed))
         now = self.current() if found else None
         record = self.record(now.number) if now else None
         return found if found and (record is None or record.run.ended_at < found.at) else None
@@ -151,7 +154,7 @@ class Store:
     def inspect(self) -> Inspection:
         """Everything that is not as it should be, without touching it."""
         with reported("look at the store", self.root):
-            left = recovery.leftovers(self._layout, self._checker, self._clock())
+            left = recovery.leftovers(self._layout, self._checker, self._replay, self._clock())
             return Inspection(versions.current(self._layout), left, lock.holder(self._layout, self._clock))
 
     # --- writing
@@ -173,11 +176,15 @@ class Store:
         """Repairs what crashes left; called at the begin of each run. Returns sentences, none when sound."""
         held.check()
         with reported("repair the store", self.root):
-            return recovery.recover(self._layout, self._checker, self._clock())
+            return recovery.recover(self._layout, self._checker, self._replay, self._clock())
+
+    def exercise(self) -> None:
+        """Has the first commit of this process take no longer than others; touches nothing."""
+        committing.exercise()
 
     def commit(self, held: Held, what: Commit) -> Version:
         """Commits a run as the next version and makes it current. Raises StoreError, then nothing changed."""
-        return committing.commit(self._layout, held, what)
+        return committing.commit(self._layout, held, what, self._replay, self._checker)
 
     def revert(self, held: Held, number: int | None = None) -> Version:
         """Makes version `number` (None: the one before) current in a recovered store. Raises StoreError: why not."""
@@ -226,18 +233,6 @@ class Store:
         except StoreError as error:
             if error.code == "manifest-newer":
                 raise
-
-    def _cached(self, path: Path, load: Callable[[], Value | None]) -> Value | None:
-        with reported("read the store", path):
-            found = disk.facts(path)
-            if found is None:
-                return None
-            signature = (found.st_mtime_ns, found.st_size, found.st_ino)
-            known = self._cache.get(path.parent)
-            if known is None or known[:2] != (path, signature):
-                known = (path, signature, load())
-                self._cache[path.parent] = known
-            return known[2]  # type: ignore[return-value]  # what `load` returned for this path
 
 
 __all__ = ["Inspection", "Store", "StoreError"]

@@ -7,13 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import Literal
 
 from pydantic import TypeAdapter
 
 from dlm_lsp.store import disk
 from dlm_lsp.store.errors import StoreError
+from dlm_lsp.store.kept import Kept
 from dlm_lsp.store.ledger import Ledger
+from dlm_lsp.store.manifest import ReadManifest
 from dlm_lsp.store.paths import Layout, version_name, version_number
 from dlm_lsp.store.times import Seconds
 
@@ -122,7 +125,12 @@ def pointed(layout: Layout) -> int | None:
 def point_at(layout: Layout, number: int) -> None:
     """Makes `number` the current version, atomically and durably."""
     disk.make_folders(layout.adapter)
-    disk.write(layout.current, f"adapter/versions/{version_name(number)}\n".encode())
+    disk.write(layout.current, pointer(number))
+
+
+def pointer(number: int) -> bytes:
+    """What `current.txt` says when `number` is current."""
+    return f"adapter/versions/{version_name(number)}\n".encode()
 
 
 def current(layout: Layout) -> Version | None:
@@ -143,15 +151,38 @@ def read_training_state(version: Version) -> bytes | None:
 
 
 _SEEN_FILES = 256
-_SEEN_FRAMES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Abstract:
+    """What is kept of each record: its version's files, and the ids of the sections that it learned."""
+
+    files: Mapping[str, FileDigest]
+    sections: frozenset[str]
 
 
 class Checker:
-    """Judges whether versions are complete; what did not change since is not judged again."""
+    """Judges whether versions are complete; what did not change since is not judged, and not read, again.
+
+    `newest` is the record that was read or written last, `manifest` the manifest.
+    """
 
     def __init__(self) -> None:
+        self.newest: Kept[VersionRecord | None] = Kept()
+        self.manifest: Kept[ReadManifest | None] = Kept()
+        self._abstracts: Kept[Abstract | None] = Kept(_SEEN_FILES)
         self._seen: dict[tuple[str, int, int, int], str | None] = {}
-        self._frames: set[tuple[str, bytes]] = set()
+
+    def record(self, layout: Layout, number: int) -> Abstract | None:
+        """Of our record of a version; None when another tool made it, or the record is damaged."""
+        return self._abstracts.of(layout.record(number), lambda: self._abstract(layout, number))
+
+    def _abstract(self, layout: Layout, number: int) -> Abstract | None:
+        record = self.newest.of(layout.record(number), lambda: read_record(layout, number))
+        if record is None:
+            return None
+        # Most sections stand in all records: one object for each.
+        return Abstract(record.files, frozenset(map(intern, record.content_hashes)))
 
     def fault(self, layout: Layout, number: int) -> str | None:
         """Why version `number` cannot be used, such as "adapter_config.json is missing"; None when it can.
@@ -162,7 +193,7 @@ class Checker:
         folder = layout.version(number)
         if not disk.is_folder(folder):
             return "its folder is missing"
-        record = read_record(layout, number)
+        record = self.record(layout, number)
         expected: Mapping[str, FileDigest | None] = {CONFIG: None, WEIGHTS: None} if record is None else record.files
         for name, digest in expected.items():
             if not name.startswith("training_state."):
@@ -170,13 +201,6 @@ class Checker:
                 if fault is not None:
                     return f"{name} {fault}"
         return None
-
-    @property
-    def sound_frames(self) -> set[tuple[str, bytes]]:
-        """The replay corpus' frames that were found sound, by section id and digest."""
-        if len(self._frames) >= _SEEN_FRAMES:
-            self._frames.clear()
-        return self._frames
 
     def _file_fault(self, path: Path, digest: FileDigest | None) -> str | None:
         found = disk.facts(path)

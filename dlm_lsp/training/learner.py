@@ -87,6 +87,9 @@ class InProcessLearner:
         with switching_quickly():
             session = self._open(request, _Clock(control))
             session.prepare(request)
+            from dlm_lsp.training.exercise import exercise
+
+            exercise(session)
             return session.info()
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:

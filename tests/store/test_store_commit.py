@@ -201,15 +201,18 @@ def everything(store: Store) -> dict[str, bytes | None]:
 
 def test_reads_are_cached_until_the_file_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run(store, 1)
+    other = Store(store.root.parent.parent, DLM_ID)
     reads: list[str] = []
     real = disk.read
     monkeypatch.setattr(disk, "read", lambda path: reads.append(path.name) or real(path))
     for _ in range(5):
+        assert store.ledger() == other.ledger()
         assert store.ledger() is not None
+        assert store.manifest() == other.manifest()
         assert store.manifest() is not None
-    assert reads.count("v0001.json") == 1
+    assert reads.count("v0001.json") == 1, "by the one that has not written it"
     assert reads.count("manifest.json") == 1
-    run(Store(store.root.parent.parent, DLM_ID), 2)
+    run(other, 2)
     ledger = store.ledger()
     assert ledger is not None
     assert ledger.version == 2
@@ -253,4 +256,23 @@ def test_a_store_remembers_no_more_than_its_last_record_however_many_it_committe
         run(store, step)
         assert store.ledger() is not None
         assert store.manifest() is not None
-    assert len(store._cache) == 2
+    assert len(store._checker.newest._known) == len(store._checker.manifest._known) == 1
+
+
+def test_what_was_committed_is_looked_at_again_without_reading_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each save looks at the whole store: that must not grow with what is in it."""
+    for step in range(1, 4):
+        run(store, step)
+    with held(store) as lock:
+        store.recover(lock)
+        reads: list[str] = []
+        real = disk.read
+        monkeypatch.setattr(disk, "read", lambda path: reads.append(path.name) or real(path))
+        assert store.recover(lock) == ()
+        assert store.ledger() is not None
+        assert len(store.ever_learned()) == 4
+        assert not {name for name in reads if name.endswith(("json", "zst", "safetensors"))} - {"intent.json"}
+        (store.layout.record(2)).write_bytes(b"{}")
+        assert "the record of version 2 is damaged" in store.recover(lock)[0]

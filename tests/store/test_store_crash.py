@@ -250,20 +250,20 @@ def test_everything_is_flushed_before_the_pointer_flips(store: Store, monkeypatc
     with held(store) as lock:
         store.commit(lock, a_commit(2, full=True))
     told = ["v0002.json", "intent.json", "v0002", "current.txt"]
-    assert replaced == [*told, "corpus.zst", "index.json", "index.json", "manifest.json", "dlm.lock"]
+    assert replaced == [*told, "corpus.zst", "index.json", "manifest.json", "dlm.lock"]
 
 
 def test_what_cannot_be_finished_after_the_flip_is_told_and_finished_by_the_next_run(store: Store) -> None:
     run(store, 1)
-    real = disk.write
+    real = os.replace
 
-    def refuse_manifest(path: Path, data: bytes, *, durable: bool = True) -> None:
-        if path.name == "manifest.json":
+    def refuse_manifest(source: Path, target: Path) -> None:
+        if target.name == "manifest.json":
             raise OSError(errno.ENOSPC, "no space left")
-        real(path, data, durable=durable)
+        real(source, target)
 
     with pytest.MonkeyPatch.context() as patch, held(store) as lock:
-        patch.setattr(disk, "write", refuse_manifest)
+        patch.setattr(os, "replace", refuse_manifest)
         version = store.commit(lock, a_commit(2))
         assert any("the next run completes its records" in note for note in version.notes)
         with pytest.raises(StoreError) as caught:

@@ -211,8 +211,8 @@ def test_a_lock_lost_during_the_commit_takes_the_version_back(store: Store, monk
     run(store, 1)
     real = disk.rename
 
-    def rename(source: Path, target: Path) -> None:
-        real(source, target)
+    def rename(source: Path, target: Path, *, durable: bool = True) -> None:
+        real(source, target, durable=durable)
         if target.name == "v0002":
             (store.root / ".lock").unlink()
 

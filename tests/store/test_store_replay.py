@@ -146,13 +146,11 @@ def test_frames_that_would_fill_the_memory_are_passed_over(store: Store) -> None
             tracemalloc.stop()
 
 
-def test_frames_that_were_found_sound_are_not_unpacked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_corpus_that_was_found_sound_is_not_unpacked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Replay(tmp_path)
     ids = [f"{number:016x}" for number in range(1, 4)]
     memory.add([(each, "prose", f"text {each}") for each in ids[:2]], 1, T0)
-    seen: set[tuple[str, bytes]] = set()
-    assert memory.sound(seen)
-    memory.add([(ids[2], "prose", "new")], 2, T0)
+    assert memory.sound()
     unpacked = []
 
     def counted(frame: bytes) -> Snapshot:
@@ -160,8 +158,13 @@ def test_frames_that_were_found_sound_are_not_unpacked_again(tmp_path: Path, mon
         return unpacked[-1]
 
     monkeypatch.setattr("dlm_lsp.store.replay.decode_snapshot", counted)
-    assert memory.sound(seen)
-    assert [each.section_id for each in unpacked] == ids[2:]
+    memory.add([(ids[2], "prose", "new")], 2, T0)
+    memory.drop(ids[:1])
+    assert memory.sound()
+    assert unpacked == [], "what this process has added to it is sound, too"
+    assert Replay(tmp_path).sound()
+    assert [each.section_id for each in unpacked] == ids[1:]
     corpus = tmp_path / "corpus.zst"
     corpus.write_bytes(corpus.read_bytes()[:-2] + b"\0\0")
-    assert not memory.sound(seen), "a frame that changed is another one"
+    os.utime(corpus, (T0, T0))
+    assert not memory.sound(), "a corpus that changed is looked at"

@@ -24,8 +24,11 @@ HISTORY: tuple[tuple[list[Lesson], list[Lesson]], ...] = (
 )
 
 
-def written(folder: Path, *, anew: bool) -> list[tuple[bytes, bytes]]:
-    """Adapter and training state of each version; `anew`: as if the process had ended after each save."""
+def written(folder: Path, *, anew: bool, warmed: bool = False) -> list[tuple[bytes, bytes]]:
+    """Adapter and training state of each version; `anew`: as if the process had ended after each save.
+
+    `warmed`: as if the document had been opened a while before each.
+    """
     versions: list[tuple[bytes, bytes]] = []
     learner: Learner = create()
     before = None
@@ -34,6 +37,8 @@ def written(folder: Path, *, anew: bool) -> list[tuple[bytes, bytes]]:
             learner.close()
             learner = create()
         asked = request("builtin:tiny", shape=AdapterShape(), version=before)
+        if warmed:
+            learner.warm(asked, Recorder())
         risks = tuple(lesson.identity for lesson in known[1:])
         plan = LearnPlan(asked, "cycle", tuple(fresh), tuple(known), 6, risks=risks)
         learned = learner.learn(plan, Recorder())
@@ -47,6 +52,8 @@ def test_the_same_history_gives_the_same_adapter_also_when_each_save_begins_in_a
     once = written(tmp_path / "once", anew=False)
     again = written(tmp_path / "again", anew=False)
     cold = written(tmp_path / "cold", anew=True)
+    warm = written(tmp_path / "warm", anew=True, warmed=True)
+    assert warm == cold, "what is exercised while nobody waits leaves no trace"
     assert [adapter for adapter, _ in again] == [adapter for adapter, _ in once]
     assert [adapter for adapter, _ in cold] == [adapter for adapter, _ in once]
     assert len({adapter for adapter, _ in once}) == len(HISTORY)

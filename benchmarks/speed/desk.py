@@ -1,0 +1,79 @@
+"""A supervisor with the real learner and a document that grows: what every measure of a save in one process needs."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.documents import document, exchange
+from dlm_lsp.runs.events import Event, Failed, Finished
+from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.status import DocumentStatus
+from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.training import learner as learning
+
+SLOW = "training:\n  learning_rate: 1.0e-7\n"
+"""A rate at which nothing is ever learned, so that a run takes exactly its cap of steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Seconds from a save to its committed version, and how many of them were spent in optimizer steps."""
+
+    seconds: float
+    steps: float
+
+
+class Desk:
+    """One document of `size` exchanges under `folder`; each save adds one section to it."""
+
+    def __init__(self, folder: Path, size: int = 20) -> None:
+        self.path = folder / "notes.dlm"
+        self._home = folder / "home"
+        self._text = document(size, seed=1, settings=SLOW)
+        self._chance = random.Random(2)
+        self._last: Event | None = None
+        self._in_steps = 0.0
+        self.learner = learning.create()
+        self.supervisor = Supervisor(learner=lambda: self.learner, settings=self._settings(1))
+        self.supervisor.subscribe(self._hear)
+
+    async def save(self, steps: int) -> Save:
+        """Saves one more section, and trains `steps` steps; the debounce is not waited for."""
+        self._text += exchange(self._chance)
+        self.path.write_text(self._text, encoding="utf-8")
+        self.supervisor.configure(self._settings(steps))
+        self._in_steps = 0.0
+        began = time.perf_counter()
+        self.supervisor.saved(self.path, self._text)
+        await self.supervisor.wait_for_idle(self.path)
+        seconds = time.perf_counter() - began
+        if isinstance(self._last, Failed):
+            raise SystemExit(self._last.message)
+        assert isinstance(self._last, Finished)
+        assert self._last.learned.steps == steps
+        return Save(seconds, self._in_steps)
+
+    def time_steps(self) -> None:
+        """From here on the learner's time in optimizer steps is taken; it must have been at work once."""
+        from dlm_lsp.training.stepping import Stepper
+
+        step = Stepper.step
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return step(*arguments, **named)
+            finally:
+                self._in_steps += time.perf_counter() - began
+
+        Stepper.step = timed  # type: ignore[method-assign]
+
+    def _settings(self, steps: int) -> RunSettings:
+        return RunSettings(home=self._home, debounce_ms=0, max_steps=steps, warm_on_open=False)
+
+    def _hear(self, event: Event | None, status: DocumentStatus) -> None:
+        self._last = event or self._last

@@ -1,0 +1,39 @@
+"""What is late the first time has been done when a session is warm: in a new process, as in an editor's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from dlm_lsp.store import Store
+from dlm_lsp.training.learner import create
+from dlm_lsp.training.protocol import AdapterShape, LearnPlan
+from tests.store.store_helpers import DLM_ID, a_commit, held
+from tests.training.learning_helpers import Recorder, exchange, request
+from dataclasses import replace
+
+learner, store = create(), Store(Path(sys.argv[1]), DLM_ID)
+asked = request("builtin:tiny", shape=AdapterShape())
+learner.warm(asked, Recorder())
+store.exercise()
+before = set(sys.modules)
+learned = learner.learn(LearnPlan(asked, "cycle", (exchange("Who keeps the light?", "Maren."),), (), 1), Recorder())
+with held(store) as lock:
+    store.commit(lock, replace(a_commit(1), files=learned.files))
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_run_in_a_warm_process_imports_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
