@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test explore lint types check bench base docs pictures torture soak fuzz model interop latency bench-learners bench-large bench-learning plots lock audit clean vscode test-editors
+.PHONY: help setup demo test explore lint types check bench base docs pictures torture soak fuzz model interop latency bench-learners bench-large bench-speed bench-learning plots lock audit clean vscode test-editors
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,11 @@ bench-learners: setup ## Measure the two kinds of learner against each other
 
 bench-large: setup ## Measure keystrokes and requests in documents of 1 MB and 5,000 sections
 	$(BIN)/python -m benchmarks.large
+
+SPEED ?=
+
+bench-speed: setup ## Measure saves, steps and answers against their targets (20 minutes; SPEED="overhead start" some, SPEED=--quick fast)
+	$(BIN)/python -m benchmarks.speed $(SPEED)
 
 LEARNING ?= --sizes 10 50 --seeds 1 2 3 --saves 50
 
