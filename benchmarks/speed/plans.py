@@ -143,7 +143,7 @@ def rows(quick: bool) -> list[Row]:
     for name, grew in taken().items():
         share = told(name) / grew
         condition = f"{name}: {told(name) / 2**20:.0f} MiB told, {grew / 2**20:.0f} taken"
-        found.append(Row("memory of a step, told / taken", condition, f"{share:.2f}", "0.9 to 1.7", 0.9 < share < 1.7))
+        found.append(Row("memory of a step, told / taken", condition, f"{share:.2f}", "0.85 to 2", 0.85 < share < 2))
     return found
 
 

@@ -7,7 +7,6 @@ where the processor has units for it and else not. So whether it is faster, and 
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+from dlm_lsp.training.measured import measured
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,13 @@ def onednn() -> Iterator[None]:
         matmul.fp32_precision = before
 
 
-@functools.cache
 def onednn_pays() -> bool:
-    """Measured once per process, in the processor time of one thread: what else runs hardly matters."""
+    """Measured once on each machine: what is multiplied by the other library has other last bits."""
+    return bool(measured("oneDNN pays", lambda: (int(_onednn_is_faster()), True), 0, 1))
+
+
+def _onednn_is_faster() -> bool:
+    """In the processor time of one thread: what else runs hardly matters."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.backends.mkldnn, "matmul")):  # type: ignore[no-untyped-call]
         return False
     chance = torch.Generator().manual_seed(0)
