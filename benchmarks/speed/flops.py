@@ -1,9 +1,9 @@
 """How much of a step is arithmetic: its matrix products, done plainly at the same shapes, beside the step itself.
 
 Counted is what the step cannot do without: of each frozen layer the product forward and the one for the gradient of
-its input (none for its weights, and none where the input is the embedding's), all six of its LoRA, logits at the targets
-only, and the lower half of attention. The same products are then done one after the other with the model's own weights,
-without anything in between, by torch's usual library and by the faster one that frozen layers use.
+its input (none for its weights, and none where the input is the embedding's), all six of its LoRA, logits at the
+targets only, and the lower half of attention. The same products are then done one after the other with the model's own
+weights, without anything in between, by torch's usual library and by the faster one that frozen layers use.
 """
 
 from __future__ import annotations
