@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,7 @@ from benchmarks.client import Client
 from benchmarks.documents import document, exchange
 from benchmarks.figures import percentile, spread, table
 
-_STEADY = "training:\n  learning_rate: 1.0e-7\n"
+STEADY = "training:\n  learning_rate: 1.0e-7\n"
 _PAUSE = 0.01
 
 
@@ -63,6 +64,33 @@ async def hovers(client: Client, path: Path, busy: asyncio.Task[None] | None, co
     return found
 
 
+@dataclass
+class Beside:
+    """Milliseconds of each hover by what went on, and the moments of the two saves."""
+
+    hovers: dict[str, list[float]]
+    saved: list[float]
+
+
+async def beside_work(client: Client, path: Path, text: str, count: int) -> Beside:
+    """Hovers while nothing goes on (`count` of them), then while `text` is learned, then with one exchange more."""
+    client.open(path, text)
+    idle = await hovers(client, path, None, count)
+    saved = [time.perf_counter()]
+    first = await hovers(client, path, asyncio.create_task(client.save(path, text)), 0)
+    saved.append(time.perf_counter())
+    later = await hovers(client, path, asyncio.create_task(client.save(path, text + exchange(random.Random(9)))), 0)
+    found = {
+        "idle": idle["idle"],
+        "first save: import": first["import"],
+        "first save: load": first["load"],
+        "first save: tokenise": first["tokenise"],
+        "training (100 steps)": [*first["train"], *later["train"]],
+        "writing a version": [*first["write"], *later["write"]],
+    }
+    return Beside({title: values for title, values in found.items() if values}, saved)
+
+
 async def measure(folder: Path, count: int) -> None:
     home, path = folder / "home", folder / "notes.dlm"
     seconds, empty = await start(home, 10)
@@ -70,28 +98,15 @@ async def measure(folder: Path, count: int) -> None:
 
     client = await Client.start(home)
     await client.initialize()
-    text = document(20, seed=1, settings=_STEADY)
-    client.open(path, text)
-    idle = await hovers(client, path, None, count)
-    saved = [time.perf_counter()]
-    first = await hovers(client, path, asyncio.create_task(client.save(path, text)), 0)
-    saved.append(time.perf_counter())
-    later = await hovers(client, path, asyncio.create_task(client.save(path, text + exchange(random.Random(9)))), 0)
+    text = document(20, seed=1, settings=STEADY)
+    beside = await beside_work(client, path, text, count)
     rows = []
-    for title, values in [
-        ("idle", idle["idle"]),
-        ("first save: import", first["import"]),
-        ("first save: load", first["load"]),
-        ("first save: tokenise", first["tokenise"]),
-        ("training (100 steps)", [*first["train"], *later["train"]]),
-        ("writing a version", [*first["write"], *later["write"]]),
-    ]:
-        if values:
-            shares = [f"{percentile(values, share):.1f}" for share in (0.5, 0.95, 0.99, 1.0)]
-            rows.append([title, str(len(values)), *shares])
+    for title, values in beside.hovers.items():
+        shares = [f"{percentile(values, share):.1f}" for share in (0.5, 0.95, 0.99, 1.0)]
+        rows.append([title, str(len(values)), *shares])
     print(table(["hover while", "hovers", "p50 ms", "p95", "p99", "max"], rows), "\n")
 
-    visible = [f"{(began - at) * 1000:.0f} ms" for at, began in zip(saved, client.began, strict=True)]
+    visible = [f"{(began - at) * 1000:.0f} ms" for at, began in zip(beside.saved, client.began, strict=True)]
     print(f"save → progress begins: {visible[0]} on the first save, {visible[1]} on the next, debounce 0")
     unchanged = []
     for _ in range(20):

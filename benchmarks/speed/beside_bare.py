@@ -56,7 +56,8 @@ class Desk:
         reference = "builtin:tiny" if directory == BUILTIN else str(directory)
         self.text = document(20, seed=1, settings=_SLOW, base=reference)
         self.home = folder / "home"
-        self.supervisor = Supervisor(learner=learning.create, settings=self._settings(1))
+        self.learner = learning.create()
+        self.supervisor = Supervisor(learner=lambda: self.learner, settings=self._settings(1))
         self.supervisor.subscribe(self._hear)
         self.last: Event | None = None
         self.steps: list[list[Row]] = []

@@ -19,7 +19,7 @@ from dlm_lsp.training.measured import measured
 
 log = logging.getLogger(__name__)
 
-_FEW_ROWS = 32  # with fewer, as in an answer that is made token by token, oneDNN's fixed cost is too high
+_FEW_ROWS = 16  # with fewer, as in an answer that is made token by token, oneDNN's fixed cost is too high
 _FASTER = 0.75  # of MKL's time that oneDNN may take at most: of two that are alike, the usual one stays
 _EXACT = 1e-5  # of the largest number; 32 bits stay below a tenth of this, TF32 is ten times above it
 
