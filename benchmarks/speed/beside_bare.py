@@ -110,8 +110,7 @@ class Bare:
 
         torch.manual_seed(0)
         self.folder = folder
-        targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
-        config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets, task_type="CAUSAL_LM")
+        config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules="all-linear", task_type="CAUSAL_LM")
         model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
         if quick:
             linear.quicken(model.requires_grad_(False))

@@ -172,7 +172,7 @@ class Theirs:
             "revision": self._base.revision,
             "architecture": self._base.architecture,
             "params": self._base.parameters,
-            "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+            "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
             "template": "chatml",
             "gguf_arch": "llama",
             "tokenizer_pre": "default",

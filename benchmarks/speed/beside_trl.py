@@ -39,7 +39,7 @@ ADAPTER = {
     "r": 8,
     "lora_alpha": 16,
     "lora_dropout": 0.05,
-    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
 }
 ROWS = ("short", "long")
 # Beyond those of `bases`, for GPUs: the shapes of Llama 3.2, 3.1 and 1, and one between them and 70 billion.
