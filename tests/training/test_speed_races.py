@@ -81,7 +81,7 @@ def test_our_side_takes_the_steps_it_is_given(tmp_path: Path) -> None:
     assert isinstance(told, dict)
     assert (told["trained"], told["read"]) == job.work
     assert told["seconds"] > 0
-    assert told["parameters"] == 2 * 8 * (2 * (64 + 64) + 2 * (64 + 32)), "rank 8 on q, k, v and o of two layers"
+    assert told["parameters"] == 2 * 8 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128)), "rank 8 on all of two layers"
 
 
 @pytest.mark.parametrize("module", [beside_original, beside_trl])
