@@ -25,6 +25,7 @@ _MACHINES = 16  # whose answers are kept: a home may be shared by many
 _MOST_BYTES = 2**16
 
 _known: dict[str, int] = {}  # in this process: what it decided once it stays with
+_unkept: set[str] = set()  # what of it is to be kept as soon as there is a home: asking alone makes none
 
 
 def measured(what: str, measure: Callable[[], tuple[int, bool]], lowest: int, highest: int) -> int:
@@ -37,7 +38,10 @@ def measured(what: str, measure: Callable[[], tuple[int, bool]], lowest: int, hi
             _known[what], keep = measure()
             log.info("measured: %s is %d%s", what, _known[what], "" if keep else ", for this process only")
             if keep:
-                _keep(what, _known[what])
+                _unkept.add(what)
+    if what in _unkept and dlm_home().exists():
+        _unkept.discard(what)
+        _keep(what, _known[what])
     return _known[what]
 
 
@@ -74,7 +78,7 @@ def _machine() -> str:
     """16 hex digits that are another machine's where anything is another that answers depend on."""
     import torch
 
-    facts: list[object] = [torch.__version__, cores(), platform.machine(), platform.processor()]
+    facts: list[object] = [torch.__version__, cores(), platform.machine()]
     if hasattr(torch.cpu, "get_capabilities"):  # from torch 2.12 on
         facts += sorted(map(str, torch.cpu.get_capabilities().items()))
     else:

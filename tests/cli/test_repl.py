@@ -107,7 +107,7 @@ def test_a_person_asks_edits_completes_and_leaves(home: Path, notes: Path) -> No
         tty.type(f"{BAKER[0]}\r")
         tty.until(r"› Who bakes the bread\?\nUlla bakes it\.\nv0002\n")
         tty.type("/diff\r")
-        tty.until(r"› /diff\nv0001 +v0002\n.* Ulla bakes it\.")
+        tty.until(r"› /diff\nv0001 +v0002\n.* Ulla bakes it\.\n+›")  # and is ready for more
 
         tty.type("half a quest\x03")  # Ctrl-C clears the line
         tty.type("\x03")

@@ -25,7 +25,20 @@ SMALL = configured({"hidden_size": 256, "intermediate_size": 640}, 3_500_000)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DLM_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(measured, "_known", {})
+    monkeypatch.setattr(measured, "_unkept", set())
+    (tmp_path / "home").mkdir()
     yield tmp_path / "home"
+
+
+def test_asking_alone_makes_no_home_and_what_was_measured_is_kept_once_there_is_one(home: Path) -> None:
+    home.rmdir()
+    measuring = Measuring((2, True))
+    assert asked(measuring) == 2
+    assert not home.exists()
+    home.mkdir()
+    assert asked(measuring) == 2
+    another_process()
+    assert asked(measuring) == 2
 
 
 class Measuring:
