@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DLM_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(measured, "_known", {})
     monkeypatch.setattr(measured, "_unkept", set())
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir()  # there is a store
     yield tmp_path / "home"
 
 
@@ -82,7 +82,7 @@ def test_another_machine_is_measured_anew_and_both_are_kept(monkeypatch: pytest.
 def test_what_was_disturbed_is_not_said_for_good(home: Path) -> None:
     assert asked(Measuring((1, False))) == 1
     assert asked(Measuring()) == 1, "but this process stays with it"
-    assert not home.exists()
+    assert not (home / "lsp").exists()
     another_process()
     assert asked(Measuring((2, True))) == 2
 
@@ -97,6 +97,7 @@ def test_a_file_that_says_nothing_sensible_is_as_none(home: Path, text: str) -> 
 
 
 def test_a_home_that_can_not_be_written_costs_only_the_time(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home.rmdir()
     home.write_text("no folder")
     with caplog.at_level(logging.INFO, "dlm_lsp"):
         assert asked(Measuring((2, True))) == 2
