@@ -56,6 +56,8 @@ class Cycle:
                 end = "learned"
                 break
         self.end(run)
+        if end == "learned":
+            session.settled = session.moments_step
         return run.outcome(end)
 
     def begin(self, run: Run) -> None:
