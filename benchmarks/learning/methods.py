@@ -184,7 +184,25 @@ def _fisher(session: Session, known: Sequence[Lesson], most: int = 32) -> list[A
     return [each / max(mean, 1e-20) for each in total]
 
 
-class Distilled(Cycle):
+class OneMoreLoss(Cycle):
+    """A loss beside that of the step's rows; its gradient goes into the step that is taken next."""
+
+    _pending: Sequence[Any] = ()
+
+    def add(self, run: Run, loss: Any) -> None:
+        import torch
+
+        parameters = run.session.stepper.parameters
+        pairs = zip(parameters, torch.autograd.grad(loss, parameters), strict=True)
+        self._pending = [parameter.register_hook(_added(extra)) for parameter, extra in pairs]
+
+    def end(self, run: Run) -> None:
+        for hook in self._pending:
+            hook.remove()
+        self._pending = ()
+
+
+class Distilled(OneMoreLoss):
     """Replay in which old rows are held to what the last version said of them (dark experience replay)."""
 
     def __init__(self, strength: float = 0.5) -> None:
@@ -193,7 +211,6 @@ class Distilled(Cycle):
     def begin(self, run: Run) -> None:
         super().begin(run)
         self._taught: dict[Row, Any] = {}
-        self._pending: list[Any] = []
         self._former = [each.detach().clone() for each in run.session.stepper.parameters]
 
     def rows(self, run: Run) -> list[Row]:
@@ -219,15 +236,8 @@ class Distilled(Cycle):
         loss = torch.nn.functional.kl_div(
             logits.log_softmax(-1), wanted.log_softmax(-1), log_target=True, reduction="batchmean"
         )
-        gradients = torch.autograd.grad(self.strength * loss * len(old) / len(rows), stepper.parameters)
-        pairs = zip(stepper.parameters, gradients, strict=True)
-        self._pending = [parameter.register_hook(_added(extra)) for parameter, extra in pairs]
+        self.add(run, self.strength * loss * len(old) / len(rows))
         return rows
-
-    def end(self, run: Run) -> None:
-        for hook in self._pending:
-            hook.remove()
-        self._pending = []
 
     @staticmethod
     def _logits(session: Session, rows: list[Row]) -> list[Any]:
@@ -346,12 +356,11 @@ class RankStabilised(Cycle):
                     layer.lora_B["default"].weight /= growth
 
 
-class NearBase(Cycle):
+class NearBase(OneMoreLoss):
     """Replay, and a pull of what the model says of the questions' own tokens to what the base says (a KL bound)."""
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
-        self._pending: list[Any] = []
 
     def rows(self, run: Run) -> list[Row]:
         import torch
@@ -368,15 +377,8 @@ class NearBase(Cycle):
         with stepper.logits_at.places(places):
             said = model(input_ids=tokens, use_cache=False).logits.float().log_softmax(-1)
         loss = torch.nn.functional.kl_div(said, wanted, log_target=True, reduction="batchmean")
-        gradients = torch.autograd.grad(self.strength * loss, stepper.parameters)
-        pairs = zip(stepper.parameters, gradients, strict=True)
-        self._pending = [parameter.register_hook(_added(extra)) for parameter, extra in pairs]
+        self.add(run, self.strength * loss)
         return rows
-
-    def end(self, run: Run) -> None:
-        for hook in self._pending:
-            hook.remove()
-        self._pending = []
 
 
 class Original:
