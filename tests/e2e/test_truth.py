@@ -25,6 +25,7 @@ async def configure(editor: Editor, **settings: object) -> None:
     editor.set_configuration({"dlm": {"debounceMs": 20, "codeLens": "sections", **settings}})
     editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
     await editor.until(lambda: len(editor.all(types.WORKSPACE_CONFIGURATION)) > asked or None)
+    await editor.idle()  # an answer to a request that came later: by then they are taken over
 
 
 @pytest_asyncio.fixture
