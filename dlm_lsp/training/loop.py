@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 USUAL_EPOCHS = 3  # at least so many when `num_epochs` is not written
 MOST_EPOCHS = 100
+ENOUGH_EPOCHS = 40  # so many it may take whatever their steps: a fact that is new to the base needs some thirty
 MOST_STEPS = 2000
 LOOKS = 3  # at what is known, once all that is new is learned
 LOOK_TOKENS = 2048  # of old rows in each look
@@ -287,7 +288,7 @@ def _until_learned(run: Run, per_epoch: int, ahead: Sequence[list[Row]]) -> Lear
     """
     settings = run.plan.session.settings
     warmup = warm_up_steps(settings.warmup_ratio, USUAL_EPOCHS * per_epoch)
-    most = max(USUAL_EPOCHS, min(MOST_EPOCHS, MOST_STEPS // per_epoch))
+    most = min(MOST_EPOCHS, max(ENOUGH_EPOCHS, MOST_STEPS // per_epoch))
     begin, total = run.steps, run.steps + most * per_epoch + len(ahead)
     steady = FullSchedule(run.peak, "constant", warmup, most * per_epoch)
     cools = settings.lr_scheduler != "constant"
