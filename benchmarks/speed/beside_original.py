@@ -43,6 +43,7 @@ from dlm_lsp.training.learner import create
 from dlm_lsp.training.protocol import BaseRequest
 from tests.interop import environment
 
+LOG = Path(tempfile.gettempdir()) / "dlm-benchmark-original.log"
 STEPS_MEASURE = "save → version beside the original's cycle"
 LEARNED_MEASURE = "save → learned beside the original's cycles"
 TARGETS = {1: 20.0, 10: 15.0, 100: 13.0}  # times our seconds, by steps
@@ -395,13 +396,12 @@ def rows(quick: bool) -> list[Row]:
     python = interpreter()
     if python is None:
         return [Row(STEPS_MEASURE, "", "not measured: `make interop` makes the environment of the original")]
-    log = Path(tempfile.gettempdir()) / "dlm-benchmark-original.log"
     if quick:
-        return asyncio.run(measure(python, "tiny", "exchanges", {1: 3, 10: 1}, 0, 0, 3, log))
+        return asyncio.run(measure(python, "tiny", "exchanges", {1: 3, 10: 1}, 0, 0, 3, LOG))
     return [
         row
         for kind in DOCUMENTS
-        for row in asyncio.run(measure(python, "tiny", kind, {1: 7, 10: 3, 100: 1}, 2, 4, 3, log))
+        for row in asyncio.run(measure(python, "tiny", kind, {1: 7, 10: 3, 100: 1}, 2, 4, 3, LOG))
     ]
 
 
@@ -414,7 +414,7 @@ def main() -> None:
     parser.add_argument("--exchanges", type=int, default=0, help="of the race until learned")
     parser.add_argument("--cycles", type=int, default=4, help="of the original for each of these, at most")
     parser.add_argument("--seed", type=int, default=3, help="of these exchanges")
-    parser.add_argument("--log", type=Path, default=Path("original.log"), help="where the original's words go")
+    parser.add_argument("--log", type=Path, default=LOG, help="where the original's words go")
     options = parser.parse_args()
     python = interpreter()
     if python is None:
