@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +109,12 @@ def read_shape(version_dir: Path) -> AdapterShape:
     """The shape of a version's adapter, as its configuration says; dropout is for learning only. LearnerError."""
     try:
         config = loads(read_regular(version_dir / CONFIG_FILE, _MOST_CONFIG))
-        modules = config["target_modules"]
         return AdapterShape(
             kind="dora" if config.get("use_dora") else "lora",
             rank=int(config["r"]),
             alpha=int(config["lora_alpha"]),
             dropout=0.0,
-            target_modules=(modules,) if isinstance(modules, str) else tuple(sorted(map(str, modules))),
+            target_modules=_module_names(config["target_modules"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LearnerError(
@@ -139,8 +138,12 @@ def shape_of(model: Any) -> AdapterShape:
 
 def target_modules(model: Any) -> tuple[str, ...]:
     """The modules on which a model's adapter sits, as its configuration names them."""
-    modules = model.peft_config[_NAME].target_modules
-    return (modules,) if isinstance(modules, str) else tuple(sorted(modules))
+    return _module_names(model.peft_config[_NAME].target_modules)
+
+
+def _module_names(written: str | Iterable[object]) -> tuple[str, ...]:
+    """PEFT writes one pattern, or names in any order."""
+    return (written,) if isinstance(written, str) else tuple(sorted(map(str, written)))
 
 
 def adapter_tensors(model: Any) -> dict[str, Any]:

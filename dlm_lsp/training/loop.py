@@ -216,7 +216,7 @@ def _confirmed(run: Run, others: Sequence[Row] = ()) -> list[Measured]:
     """Looks at the new exchanges, and at others: a new one that is not exact without dropout is not learned yet."""
     fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
     seen = _look(run, [*fresh, *others])
-    run.judge.add(each for each in seen if each.row in fresh and not each.exact)
+    run.judge.look(each for each in seen if each.row in fresh and not each.exact)
     return seen
 
 
