@@ -45,6 +45,11 @@ def base(size: str, folder: Path) -> Path:
     return place if place.is_dir() else random_llama(place, shape)
 
 
+def reference(directory: Path) -> str:
+    """How a document names the base in `directory`."""
+    return bases.BUILTIN if directory == BUILTIN else str(directory)
+
+
 def random_llama(folder: Path, shape: Shape, *, dtype: str = "float32", context: int = 1024, seed: int = 0) -> Path:
     """Writes a base with random weights and the built-in tokenizer into `folder`, and returns that."""
     import torch

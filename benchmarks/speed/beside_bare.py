@@ -13,46 +13,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import random
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from benchmarks.documents import document, exchange
 from benchmarks.figures import spread
-from benchmarks.speed.bases import BUILTIN, SIZES, base
+from benchmarks.speed.bases import SIZES, base, reference
+from benchmarks.speed.desk import Desk, Took
 from benchmarks.speed.table import Row as Line
 from benchmarks.speed.table import show
-from dlm_lsp.runs.events import Event, Failed, Finished
-from dlm_lsp.runs.settings import RunSettings
-from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.training import learner as learning
 from dlm_lsp.training.rows import Row
-from dlm_lsp.training.session import Session
 
-_SLOW = "training:\n  learning_rate: 1.0e-7\n"
 TARGETS = {"tiny": 1.10, "20m": 1.10}  # from 50 million parameters on _TARGET
 _TARGET = 1.03
-
-
-class Took(NamedTuple):
-    """Seconds on the clock, and of processor time."""
-
-    clock: float
-    processor: float
-
-    @classmethod
-    def since(cls, began: Took) -> Took:
-        return cls(time.perf_counter() - began.clock, time.process_time() - began.processor)
-
-    @classmethod
-    def now(cls) -> Took:
-        return cls(time.perf_counter(), time.process_time())
 
 
 @dataclass
@@ -62,56 +38,6 @@ class Measured:
     ours: list[Took] = field(default_factory=list)
     bare: list[Took] = field(default_factory=list)
     quick: list[Took] = field(default_factory=list)
-
-
-class Desk:
-    """A supervisor with the real learner, and a record of the rows that its steps were given."""
-
-    def __init__(self, folder: Path, directory: Path) -> None:
-        self.path = folder / "notes.dlm"
-        reference = "builtin:tiny" if directory == BUILTIN else str(directory)
-        self.text = document(20, seed=1, settings=_SLOW, base=reference)
-        self.home = folder / "home"
-        self.learner = learning.create()
-        self.supervisor = Supervisor(learner=lambda: self.learner, settings=self._settings(1))
-        self.supervisor.subscribe(self._hear)
-        self.last: Event | None = None
-        self.steps: list[list[Row]] = []
-        self.threads = 1
-        self._chance = random.Random(2)
-
-    def _settings(self, steps: int) -> RunSettings:
-        return RunSettings(home=self.home, debounce_ms=0, max_steps=steps, warm_on_open=False)
-
-    def _hear(self, event: Event | None, status: DocumentStatus) -> None:
-        self.last = event or self.last
-
-    async def save(self, steps: int) -> Took:
-        """Adds a section and saves, until its version is committed."""
-        self.text += exchange(self._chance)
-        self.path.write_text(self.text, encoding="utf-8")
-        self.supervisor.configure(self._settings(steps))
-        self.steps.clear()
-        began = Took.now()
-        self.supervisor.saved(self.path, self.text)
-        await self.supervisor.wait_for_idle(self.path)
-        took = Took.since(began)
-        if isinstance(self.last, Failed):
-            raise SystemExit(self.last.message)
-        assert isinstance(self.last, Finished)
-        assert self.last.learned.steps == steps
-        return took
-
-    def record(self) -> None:
-        """From here on the rows of every step are kept."""
-        take = Session.step
-
-        def step(session: Session, rows: Sequence[Row], rate: float) -> Any:
-            self.steps.append(list(rows))
-            self.threads = session.threads
-            return take(session, rows, rate)
-
-        Session.step = step  # type: ignore[method-assign, assignment]
 
 
 class Bare:
@@ -167,21 +93,21 @@ class Bare:
 async def measure(size: str, steps: Sequence[int], repetitions: int, folder: Path) -> dict[int, Measured]:
     """By number of steps."""
     directory = base(size, folder)
-    desk = Desk(folder, directory)
+    desk = Desk(folder, base=reference(directory))
     desk.supervisor.start(asyncio.get_running_loop())
     await desk.save(1)  # imports, loads, writes the first version
-    desk.record()
+    desk.record_rows()
     await desk.save(2)
     bare, quick = (Bare(folder / str(quick), directory, quick=quick) for quick in (False, True))
     for each in (bare, quick):
-        await asyncio.to_thread(each.run, desk.steps, desk.threads)
+        await asyncio.to_thread(each.run, desk.rows, desk.threads)
     found = {count: Measured() for count in steps}
     for _ in range(repetitions):
         for count in steps:
             took = found[count]
-            took.ours.append(await desk.save(count))
-            took.bare.append(await asyncio.to_thread(bare.run, desk.steps, desk.threads))
-            took.quick.append(await asyncio.to_thread(quick.run, desk.steps, desk.threads))
+            took.ours.append((await desk.save(count)).took)
+            took.bare.append(await asyncio.to_thread(bare.run, desk.rows, desk.threads))
+            took.quick.append(await asyncio.to_thread(quick.run, desk.rows, desk.threads))
     await desk.supervisor.shutdown()
     return found
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.documents import document
-from benchmarks.speed.bases import BUILTIN, SIZES, base
+from benchmarks.speed.bases import SIZES, base, reference
 from benchmarks.speed.table import Row, show
 from dlm_lsp.document import parse
 from dlm_lsp.training.bases import resolve
@@ -46,10 +46,9 @@ class Product:
 def warm_session(size: str, folder: Path) -> Session:
     """A session over a base of that size, with the usual adapter."""
     learner = InProcessLearner(resolve)
-    directory = base(size, folder)
-    reference = "builtin:tiny" if directory == BUILTIN else str(directory)
+    named = reference(base(size, folder))
     request = SessionRequest(
-        "one", BaseRequest(reference, str(folder)), AdapterShape(), TrainingSettings(learning_rate=_RATE)
+        "one", BaseRequest(named, str(folder)), AdapterShape(), TrainingSettings(learning_rate=_RATE)
     )
     learner.warm(request, Unwatched())
     return learner._residents["one"].session
