@@ -13,6 +13,8 @@ from dlm_lsp.store.plain_json import loads
 from dlm_lsp.training.protocol import AdapterShape, LearnerError
 
 if TYPE_CHECKING:
+    import torch
+
     from dlm_lsp.training.loading import LoadedBase
 
 CONFIG_FILE = "adapter_config.json"
@@ -153,6 +155,11 @@ def adapter_tensors(model: Any) -> dict[str, Any]:
     # Embeddings are never trained here, and "auto" would ask the hub about the base's vocabulary.
     tensors: dict[str, Any] = get_peft_model_state_dict(model, save_embedding_layers=False)
     return tensors
+
+
+def output_matrices(model: Any) -> list[torch.nn.Parameter]:
+    """The matrices B of a model's adapter, which begin at zero."""
+    return [each for name, each in model.named_parameters() if "lora_B" in name and each.requires_grad]
 
 
 def _targets(model: Any, shape: AdapterShape) -> list[str]:

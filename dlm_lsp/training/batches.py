@@ -13,6 +13,7 @@ _T = TypeVar("_T")
 
 _FRESH_PART = 2  # while there are known lessons to rehearse, fresh rows fill at most one in so many places
 _LEARNED_PART = 4  # of the fresh rows' places, one in so many rehearses what the run has learned already
+_AT_ONCE = 32  # pending rows by turns at once: of more, each would be met too seldom within the cap to be learned
 _WORTH_SPLITTING = 96  # padding tokens saved that make up for the fixed cost of one more micro batch, on a CPU
 
 
@@ -26,8 +27,8 @@ def order(count: int, seed: int, turn: int) -> list[int]:
 class CycleMix:
     """Each step of a cycle: fresh rows first, then known lessons to rehearse, `size` rows together.
 
-    Fresh rows are taken by turns, in a seeded order: each comes up once before any comes up again. Rows in `first`
-    (some of `fresh`) take their first turn before all others.
+    Fresh rows are taken by turns, in a seeded order, the first 32 that are not learned yet: each comes up once before
+    any comes up again. Rows in `first` (some of `fresh`) take their first turn before all others.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class CycleMix:
 
     def _fresh(self, number: int, share: int, learned: Callable[[Row], bool]) -> list[Row]:
         """Mostly pending rows; some places rehearse what the run has learned itself, lest it drift away."""
-        pending = [row for row in self.fresh if not learned(row)]
+        pending = [row for row in self.fresh if not learned(row)][:_AT_ONCE]
         ahead, self.first = self.first[:share], self.first[share:]
         if ahead:
             rest = [row for row in pending if row not in ahead]

@@ -10,10 +10,10 @@ import logging
 from contextlib import suppress
 
 from dlm_lsp.document.model import Lesson
+from dlm_lsp.training.optimizer import adamw
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.session import Session
 from dlm_lsp.training.speaking import aside
-from dlm_lsp.training.stepping import make_optimizer
 
 log = logging.getLogger(__name__)
 
@@ -56,4 +56,4 @@ def _steps(session: Session) -> None:
     spare = torch.nn.Parameter(torch.zeros(1, device=tokens.device))
     spare.grad = torch.zeros_like(spare)
     torch.nn.utils.clip_grad_norm_([spare], 1.0)
-    make_optimizer([spare]).step()
+    adamw([[spare]]).step()

@@ -9,8 +9,8 @@ from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.protocol import LessonResult
 from dlm_lsp.training.rows import Row
 
-EXACT_LOSS = 0.5  # nats per token: the bound for an exchange
 CONFIRMATIONS = 2  # so often in a row must an exchange be exact
+EXACT_LOSS = 0.5  # nats per token: above it, twice as often
 PROSE_FALL = 0.6  # of its first loss
 PROSE_TIMES = 12  # or so often seen
 
@@ -31,26 +31,28 @@ class _Seen:
     times: int = 0
     first_loss: float | None = None
     last_loss: float | None = None
-    streak: int = 0
+    streak: int = 0  # confirmations in a row that it is exact
 
     def add(self, measured: Measured) -> None:
         self.times += 1
         if self.first_loss is None:
             self.first_loss = measured.loss
         self.last_loss = measured.loss
-        self.streak = self.streak + 1 if measured.exact and measured.loss <= EXACT_LOSS else 0
+        self.streak = self.streak + 1 if measured.exact else 0
 
     def look(self, measured: Measured) -> None:
-        """What the weights say without dropout is the truth of it, and needs no second confirmation."""
+        """What the weights say without dropout is the truth of it: worth as much as confirmations by steps."""
         self.last_loss = measured.loss
-        self.streak = CONFIRMATIONS if measured.exact and measured.loss <= EXACT_LOSS else 0
+        self.streak = self.streak + CONFIRMATIONS if measured.exact else 0
 
     @property
     def learned(self) -> bool:
         if self.first_loss is None or self.last_loss is None:
             return False
-        if self.kind == "exchange" or self.streak >= CONFIRMATIONS:
-            return self.streak >= CONFIRMATIONS
+        # Where a base hardly tells some characters from others the loss stays high, however surely the right one leads.
+        sure = self.streak >= (CONFIRMATIONS if self.last_loss <= EXACT_LOSS else 2 * CONFIRMATIONS)
+        if self.kind == "exchange" or sure:
+            return sure
         return self.times >= PROSE_TIMES or self.last_loss <= PROSE_FALL * self.first_loss
 
 
@@ -90,6 +92,12 @@ class Judge:
 
     def learned(self, row: Row) -> bool:
         return self._seen[row.identity, row.index].learned
+
+    def nearly(self, measured: Measured) -> bool:
+        """Whether it is a new exchange that is not learned yet, and so near that a look is worth its cost."""
+        seen = self._seen.get((measured.row.identity, measured.row.index))
+        near = measured.exact or measured.loss <= EXACT_LOSS
+        return near and seen is not None and seen.kind == "exchange" and not seen.learned
 
     def pending(self) -> list[Row]:
         """The rows that are not learned yet."""

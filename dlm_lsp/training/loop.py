@@ -18,7 +18,7 @@ from dlm_lsp.training.protocol import (
     LearnPlan,
     LessonResult,
 )
-from dlm_lsp.training.rates import FullSchedule, cycle_rate, peak_rate, warm_up_steps
+from dlm_lsp.training.rates import FullSchedule, b_ratio, cycle_rate, peak_rate, warm_up_steps
 from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
@@ -30,8 +30,8 @@ MOST_EPOCHS = 100
 ENOUGH_EPOCHS = 40  # so many it may take whatever their steps: a fact that is new to the base needs some thirty
 MOST_STEPS = 2000
 LOOKS = 3  # at what is known, once all that is new is learned
-LOOK_TOKENS = 2048  # of old rows in each look
-LOOK_ROWS = 32  # new rows in it
+LOOK_TOKENS = 4096
+LOOK_ROWS = 64  # new rows in it
 LOOK_PART = 16  # rows between two looks at the stop flag
 REPAIR_STEPS = 24  # at most, from the first look on
 NEARLY = 0.25  # of a text's rows that may be pending when a full retrain's rate begins to fall
@@ -78,6 +78,7 @@ class Run:
         self.rows = self._tokenise(told=True)
         self.judge = Judge(self.rows)
         self.peak = peak_rate(plan.session.settings, session.base.hidden_size)
+        self.b_ratio = b_ratio(plan.session.settings)
         self.steps = 0
         self._tokens = 0
         self._read = 0
@@ -89,13 +90,13 @@ class Run:
     def learned(self) -> bool:
         return not self.judge.pending()
 
-    def step(self, rows: Sequence[Row], rate: float, total: int) -> tuple[Measured, ...]:
+    def step(self, rows: Sequence[Row], rate: float, total: int, b_ratio: float = 1.0) -> tuple[Measured, ...]:
         """One optimizer step, told to the control; before it, questions are answered and a stop is honoured.
 
         Returns what it measured of its rows.
         """
         self.pause()
-        done = self.session.step(rows, rate)
+        done = self.session.step(rows, rate, b_ratio)
         self.judge.add(done.measured)
         self._held.update({row.identity for row in rows})
         self.steps += 1
@@ -181,11 +182,23 @@ def _cycle(run: Run) -> LearnEnd:
         if run.finishes():
             return "stopped"
         if run.steps >= total:
-            if run.learned:
-                _confirmed(run)
+            _confirmed(run)
             return "learned" if run.learned else "cap"
         rows = mix.step(session.global_step, run.judge.learned)
-        mix.rehearsal.hear(run.step(rows, run.cycle_rate(), total))
+        measured = run.step(rows, run.cycle_rate(), total, run.b_ratio)
+        mix.rehearsal.hear(measured)
+        _glance(run, mix.rehearsal, measured)
+
+
+def _glance(run: Run, rehearsal: Rehearsal, measured: Sequence[Measured]) -> None:
+    """Looks at what the step was the first to see right, or, once all that is new is learned, at what is to be mended.
+
+    Dropout keeps shaking what is known already: a look without it at some few rows costs little and saves steps.
+    """
+    if run.learned:
+        rehearsal.hear(_look(run, rehearsal.wrong()), surely=True)
+    else:
+        run.judge.look(_look(run, [each.row for each in measured if run.judge.nearly(each)]))
 
 
 @dataclass(slots=True)
@@ -213,8 +226,8 @@ class Repair:
 
 
 def _confirmed(run: Run, others: Sequence[Row] = ()) -> list[Measured]:
-    """Looks at the new exchanges, and at others: a new one that is not exact without dropout is not learned yet."""
-    fresh = [row for row in run.rows if row.kind == "exchange"][:LOOK_ROWS]
+    """Looks at the new exchanges that count as learned, and at others: one that is not exact is not learned yet."""
+    fresh = [row for row in run.rows if row.kind == "exchange" and run.judge.learned(row)][:LOOK_ROWS]
     seen = _look(run, [*fresh, *others])
     run.judge.look(each for each in seen if each.row in fresh and not each.exact)
     return seen

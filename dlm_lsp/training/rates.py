@@ -9,6 +9,7 @@ from typing import Literal
 from dlm_lsp.training.protocol import TrainingSettings
 
 HIGHEST_RATE = 2e-3
+B_RATIO = 2.0  # of the matrices B's rate to that of all else: LoRA+
 BETA2 = 0.999  # AdamW's
 MEETING = 10  # steps in which a cycle meets what is new
 CYCLE_WARM_UP = 5  # steps, only when the optimizer's moments are fresh
@@ -19,6 +20,11 @@ def peak_rate(settings: TrainingSettings, hidden_size: int) -> float:
     if settings.learning_rate is not None:
         return settings.learning_rate
     return min(HIGHEST_RATE, 5e-4 * math.pow(2000 / hidden_size, 0.78))
+
+
+def b_ratio(settings: TrainingSettings) -> float:
+    """How many times faster the matrices B are learned than all else; a written rate is the same for all."""
+    return 1.0 if settings.learning_rate is not None else B_RATIO
 
 
 def cycle_rate(peak: float, settled: int, moments_step: int) -> float:

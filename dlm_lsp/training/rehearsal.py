@@ -53,8 +53,15 @@ class Rehearsal:
         lessons = self._next(start, count - len(found), {identity for identity, _ in found})
         return [*found.values(), *(self._row(lesson, number, max(_LONGEST, longest)) for lesson in lessons)]
 
-    def hear(self, measured: Iterable[Measured]) -> None:
-        """What a step, or a look, saw of rows; those that are not known here are passed over."""
+    def wrong(self) -> list[Row]:
+        """What came up and is not settled."""
+        return [row for row, _ in self._wrong.values()]
+
+    def hear(self, measured: Iterable[Measured], *, surely: bool = False) -> None:
+        """What a step saw of rows; those that are not known here are passed over.
+
+        What was seen right `surely`, without dropout, is settled at once.
+        """
         for each in measured:
             row = each.row
             if row.kind != "exchange" or row.identity not in self._identities:
@@ -62,7 +69,7 @@ class Rehearsal:
             key = (row.identity, row.index)
             if not each.exact:
                 self._wrong[key] = row, CONFIRMATIONS
-            elif (found := self._wrong.pop(key, None)) is not None and found[1] > 1:
+            elif (found := self._wrong.pop(key, None)) is not None and found[1] > 1 and not surely:
                 self._wrong[key] = row, found[1] - 1
 
     def to_look_at(self, start: int, tokens: int) -> list[Row]:

@@ -25,11 +25,12 @@ from dlm_lsp.training.device import Device, choose_threads
 from dlm_lsp.training.judge import Measured
 from dlm_lsp.training.loading import LoadedBase
 from dlm_lsp.training.memory import Load, Pass, fitting
+from dlm_lsp.training.optimizer import make_optimizer, read_moments, written_state
 from dlm_lsp.training.protocol import SessionInfo, SessionRequest, TrainingSettings
 from dlm_lsp.training.quantised import PACKAGE
 from dlm_lsp.training.rows import Row, RowMaker
 from dlm_lsp.training.state import TrainingState, read_state, state_files
-from dlm_lsp.training.stepping import Limits, StepDone, Stepper, make_optimizer
+from dlm_lsp.training.stepping import Limits, StepDone, Stepper
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,8 @@ class Session:
         self.request = request
         self.threads = self._choose_threads()
         if anew or request.version_dir is None:
-            unused = self._holds is None and not self._dirty and self._seed == request.settings.seed
-            unused = unused and self._modules is None
-            if not unused:
+            written = self._holds is not None or self._dirty
+            if written or self._seed != request.settings.seed or self._modules is not None:
                 self._make_adapter()
             self._fit_limits()
             return
@@ -109,15 +109,15 @@ class Session:
             return _STEP_ROWS
         return (micro or max(1, _STEP_ROWS // (accum or 1))) * (accum or max(1, _STEP_ROWS // (micro or 1)))
 
-    def step(self, rows: Sequence[Row], rate: float) -> StepDone:
-        """One optimizer step; its randomness follows from the seed and the number of the step.
+    def step(self, rows: Sequence[Row], rate: float, b_ratio: float = 1.0) -> StepDone:
+        """One optimizer step at `rate`, and `b_ratio` times that for the matrices B.
 
-        Raises LearnerError.
+        Its randomness follows from the seed and the number of the step. Raises LearnerError.
         """
         if not self.model.training:
             self.model.train()
         seed = random.Random(f"step {self.request.settings.seed} {self.global_step}").getrandbits(63)
-        done = self.stepper.step(rows, rate, self._limits, seed)
+        done = self.stepper.step(rows, rate, b_ratio, self._limits, seed)
         self.global_step += 1
         self.moments_step += 1
         return done
@@ -130,7 +130,7 @@ class Session:
         """The files of a version that holds the weights as they are now; `rate` is the last step's."""
         settings = self.request.settings
         state = TrainingState(
-            optimizer=self.stepper.optimizer.state_dict(),
+            optimizer=written_state(self.stepper.optimizer, self.model),
             scheduler={
                 "last_epoch": self.global_step,
                 "_last_lr": [rate],
@@ -182,7 +182,7 @@ class Session:
         """Adapter and training state of a version. Without usable state the moments begin anew."""
         read_weights(self.model, version_dir)
         self._dirty = True
-        self.stepper.optimizer = make_optimizer(self.stepper.parameters)
+        self.stepper.optimizer = make_optimizer(self.model)
         self.global_step = self.moments_step = self.settled = 0
         self.epoch = 0.0
         state = read_state(version_dir)
@@ -193,19 +193,11 @@ class Session:
             self._restore(state)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             log.warning("the moments in %s do not fit this adapter, they begin anew: %s", version_dir.name, error)
-            self.stepper.optimizer = make_optimizer(self.stepper.parameters)
+            self.stepper.optimizer = make_optimizer(self.model)
             self.moments_step = self.settled = 0
 
     def _restore(self, state: TrainingState) -> None:
-        optimizer = self.stepper.optimizer
-        # The groups (rate, betas, which kernel) are this optimizer's own, only the moments are taken over.
-        own = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state.optimizer["state"], "param_groups": own})
-        for parameter, moments in optimizer.state.items():
-            if moments["exp_avg"].shape != parameter.shape or moments["exp_avg_sq"].shape != parameter.shape:
-                raise ValueError("their shapes are others")
-        if len(optimizer.state) != len(self.stepper.parameters):
-            raise ValueError("their number is another")
+        read_moments(self.stepper.optimizer, self.model, state.optimizer)
         if state.scaler:
             self.stepper.scaler.load_state_dict(dict(state.scaler))
         self.moments_step = int(state.scheduler.get("moments_step", state.global_step))

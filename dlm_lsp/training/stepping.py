@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dlm_lsp.training.batches import micro_batches
 from dlm_lsp.training.device import Device, empty_caches
 from dlm_lsp.training.judge import Measured
+from dlm_lsp.training.optimizer import make_optimizer, set_rates
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.rows import Row
 
@@ -81,13 +82,13 @@ class Stepper:
         self.device = device
         self.logits_at = LogitsAt(model)
         self.parameters = [each for each in model.parameters() if each.requires_grad]
-        self.optimizer = make_optimizer(self.parameters)
+        self.optimizer = make_optimizer(model)
         # Gradients of half precision activations underflow; with bf16 and fp32 there is nothing to scale.
         scaled = device.kind == "cuda" and device.precision == "fp16"
         self.scaler = torch.amp.GradScaler(device.kind, enabled=scaled)
 
-    def step(self, rows: Sequence[Row], rate: float, limits: Limits, seed: int) -> StepDone:
-        """One step on `rows` at learning rate `rate`; its dropout is drawn from `seed`.
+    def step(self, rows: Sequence[Row], rate: float, b_ratio: float, limits: Limits, seed: int) -> StepDone:
+        """One step on `rows` at learning rate `rate`, `b_ratio` times that for B; its dropout is drawn from `seed`.
 
         When memory does not suffice, `limits` is halved for this and all later steps. Raises LearnerError.
         """
@@ -102,7 +103,8 @@ class Stepper:
             batches = micro_batches(rows, limits.rows, limits.tokens, limits.places)
             done = self._try_backward(batches, len(rows))
             if done is not None:
-                return self._update(batches, *done, rate)
+                set_rates(self.optimizer, rate, b_ratio)
+                return self._update(batches, *done)
             _halve(limits, max(len(batch) for batch in batches))
             empty_caches()
 
@@ -175,7 +177,7 @@ class Stepper:
             torch.tensor(weights, device=where),
         )
 
-    def _update(self, batches: list[list[Row]], losses: torch.Tensor, hits: torch.Tensor, rate: float) -> StepDone:
+    def _update(self, batches: list[list[Row]], losses: torch.Tensor, hits: torch.Tensor) -> StepDone:
         import torch
 
         mean = float(losses.mean())
@@ -186,8 +188,6 @@ class Stepper:
                 code="diverged",
                 key="training.learning_rate",
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.parameters, _CLIP)
         self.scaler.step(self.optimizer)
@@ -205,16 +205,6 @@ def _measured(rows: Sequence[Row], losses: torch.Tensor, hits: torch.Tensor) -> 
         Measured(row, float(loss.mean()), bool(hit.all()))
         for row, loss, hit in zip(rows, torch.split(losses, counts), torch.split(hits, counts), strict=True)
     ]
-
-
-def make_optimizer(parameters: list[torch.nn.Parameter]) -> torch.optim.AdamW:
-    """AdamW without weight decay, fused where torch has it for the device."""
-    import torch
-
-    try:
-        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0, fused=True)
-    except RuntimeError:
-        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0)
 
 
 def _halve(limits: Limits, rows: int) -> None:
