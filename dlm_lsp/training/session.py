@@ -117,7 +117,7 @@ class Session:
         if not self.model.training:
             self.model.train()
         seed = random.Random(f"step {self.request.settings.seed} {self.global_step}").getrandbits(63)
-        done = self.stepper.step(rows, rate, b_ratio, self._limits, seed)
+        done = self.stepper.step(rows, rate, self._limits, seed, b_ratio)
         self.global_step += 1
         self.moments_step += 1
         return done

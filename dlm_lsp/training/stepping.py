@@ -87,7 +87,7 @@ class Stepper:
         scaled = device.kind == "cuda" and device.precision == "fp16"
         self.scaler = torch.amp.GradScaler(device.kind, enabled=scaled)
 
-    def step(self, rows: Sequence[Row], rate: float, b_ratio: float, limits: Limits, seed: int) -> StepDone:
+    def step(self, rows: Sequence[Row], rate: float, limits: Limits, seed: int, b_ratio: float = 1.0) -> StepDone:
         """One step on `rows` at learning rate `rate`, `b_ratio` times that for B; its dropout is drawn from `seed`.
 
         When memory does not suffice, `limits` is halved for this and all later steps. Raises LearnerError.

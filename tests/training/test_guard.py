@@ -48,7 +48,7 @@ def test_what_is_still_known_scores_well_and_looking_changes_nothing(version: Pa
 def test_what_was_forgotten_scores_badly_and_is_answered_otherwise(version: Path, tmp_path: Path) -> None:
     """One row a step leaves no place to rehearse; the rate is reckless, and the cap no time to mend what it broke."""
     teacher = learner.create()
-    reckless = replace(plan(version, KEEPER.identity, rate=0.02, rows=1), max_steps=8)
+    reckless = replace(plan(version, KEEPER.identity, rate=0.02, rows=1), max_steps=4)
     learned = teacher.learn(reckless, Recorder())
     (score,) = learned.scores
     assert score.loss > 1.0
