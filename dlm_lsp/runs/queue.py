@@ -210,7 +210,7 @@ class RunQueue:
         steering = Steering(request.document)
         early = self.succession.early_stop(record, pending.run, self.settings.stop_deadline_seconds)
         record.running = Running(request, steering, early)
-        called = self.hooking.of_run(record, steering)
+        called = self.hooking.of_run(record, steering, self._post)
         control = RunControl(request, steering, self._post, self._clock, self.asking.during_run, called)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
