@@ -18,6 +18,21 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0)
 _CHUNK = 1 << 20
 
+Signature = tuple[int, int, int]
+"""What tells one state of a file from another: when it was written, its size, and which file it is."""
+
+
+def signature(path: Path) -> Signature | None:
+    """That of a file as it is now; None where there is none, or it cannot be looked at."""
+    try:
+        return signature_of(path.stat())
+    except OSError:
+        return None
+
+
+def signature_of(found: os.stat_result) -> Signature:
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
 
 def read_regular(path: Path, limit: int = sys.maxsize - 1) -> bytes:
     """The bytes of a regular file; links are followed. Raises OSError: `EFBIG` for one of more than `limit` bytes."""

@@ -19,9 +19,9 @@ import zstandard
 from pydantic import Field, TypeAdapter, ValidationError
 
 from dlm_lsp.store import disk
-from dlm_lsp.store.disk import Signature
 from dlm_lsp.store.kept import Kept
 from dlm_lsp.store.manifest import Moment
+from dlm_lsp.store.regular import Signature
 from dlm_lsp.store.times import naive
 
 ReplayType = Literal["prose", "instruction", "preference"]
