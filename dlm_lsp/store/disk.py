@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
-from dlm_lsp.store.regular import Signature, read_regular, signature_of
+from dlm_lsp.store.regular import MOST, Signature, read_regular, signature_of
 
 if sys.platform == "win32":
     import msvcrt
@@ -51,10 +51,10 @@ def temporary(beside: Path) -> Path:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> bytes | None:
-    """The bytes of a file, or None when there is no such file. Raises OSError for a pipe or a device."""
+def read(path: Path, limit: int = MOST) -> bytes | None:
+    """The bytes of a file, or None when there is no such file. Raises OSError for a pipe, a device, a longer file."""
     try:
-        return read_regular(path)
+        return read_regular(path, limit)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
