@@ -77,6 +77,11 @@ def test_lsprotocol_and_pygls_are_imported_in_the_server_alone() -> None:
     assert users == {"server"}
 
 
+def test_the_command_line_needs_the_server_only_to_start_it() -> None:
+    users = {path.name for room, path in sources() if room == "cli" for each in imports(path) if ".server" in each}
+    assert users == {"app.py"}
+
+
 def test_the_web_server_is_imported_in_serving_alone_and_the_prompt_line_in_the_terminal_s_command() -> None:
     """Neither costs the language server anything."""
     users = {room for room, path in sources() for module in imports(path) if module.split(".")[0] in WEB}

@@ -8,9 +8,9 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from dlm_lsp.document.keys import describe_key
+from dlm_lsp.runs.answer_texts import hover_rows
 from dlm_lsp.runs.answers import Answers
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.server.answers import hover_rows
 from dlm_lsp.server.ask_lenses import ask_lenses
 from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.documents import path_of
