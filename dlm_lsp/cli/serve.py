@@ -53,7 +53,7 @@ async def serve(
             since = signature(path)
             supervisor.looked_at(path)
             streams = broadcast.streams if page else None
-            service = Service(supervisor, path, settings.home, listening, token, page=streams, training=watch)
+            service = Service(supervisor, path, settings.home, listening, token, streams=streams, training=watch)
             teardown.add(Stage.STOP, "new requests", service.end)
             ends_after_the_step(teardown, supervisor, printer)
             teardown.add(Stage.CLOSE, "the event socket", broadcast.end)

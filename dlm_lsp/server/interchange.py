@@ -6,7 +6,6 @@ Some of these names are no command ids but look like requests; they are taken as
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from lsprotocol import types
 from dlm_lsp.document import Document, Severity, parse
 from dlm_lsp.document.text import normalised
 from dlm_lsp.document.yaml_edit import Edit, YamlEditError, append_item, set_value, value_at
+from dlm_lsp.runs import sources
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.templates import templates
 from dlm_lsp.runs.worker import Worker
@@ -183,12 +183,7 @@ def _relative(given: str, document: Path | None) -> str:
     if PureWindowsPath(written).drive or ("\\" in written and "/" not in written):
         written = PureWindowsPath(written).as_posix()
     if document is not None and Path(written).is_absolute():
-        home = document.parent.parent if document.parent.name == ".dlm" else document.parent
-        try:
-            near = Path(os.path.relpath(written, home)).as_posix()
-        except ValueError:  # on another drive
-            near = written
-        written = written if near.startswith("../../../") else near
+        written = sources.relative(written, sources.home_of(document)) or written
     return PurePosixPath(written).as_posix()
 
 
