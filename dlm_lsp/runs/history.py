@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from dlm_lsp.runs.telling import count
 from dlm_lsp.store import Chronicle, Past, version_name
+from dlm_lsp.store.history import EventKind
 
 MAX_CHAPTERS = 8
-
-ChapterEvent = Literal["learned", "partly", "rehearsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Chapter:
 
     version: int
     until: int
-    event: ChapterEvent
+    event: EventKind
     lessons: int = 1
     times: int = 1
     at: str | None = None  # ISO 8601, UTC
