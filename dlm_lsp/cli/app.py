@@ -299,7 +299,7 @@ def _refuse_outside(host: str, option: str) -> None:
 
 def _version(named: str | None, where: str) -> int | None:
     """The number of a version as somebody names it on the command line, at `where`."""
-    from dlm_lsp.runs.reverting import named_version
+    from dlm_lsp.runs.versions import named_version
 
     number = None if named is None else named_version(named)
     if named is not None and number is None:

@@ -92,8 +92,8 @@ def _chapter(earlier: bool, pasts: Sequence[Past]) -> Chapter:
         event=first.kind,
         lessons=len(pasts),
         at=max((past.at for past in pasts if past.at), default=None),
-        loss_before=_mean([past.loss_before for past in pasts]),
-        loss_after=_mean([past.loss_after for past in pasts]),
+        loss_before=mean([past.loss_before for past in pasts]),
+        loss_after=mean([past.loss_after for past in pasts]),
         earlier=earlier,
         full=first.full,
         undone=first.undone,
@@ -113,6 +113,7 @@ def _rows(chapters: Iterable[Chapter]) -> list[Chapter]:
     return told
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are known; None if none is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

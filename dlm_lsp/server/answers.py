@@ -11,8 +11,8 @@ from pygls.exceptions import JsonRpcInvalidParams
 from dlm_lsp.runs.answer_texts import markdown, summary
 from dlm_lsp.runs.answers import Answers, Compared, Said
 from dlm_lsp.runs.questions import AskRefused
-from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.runs.versions import named_version
 from dlm_lsp.server import wording
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.sync import Sync

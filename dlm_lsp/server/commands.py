@@ -14,9 +14,9 @@ from typing import Any
 from lsprotocol import types
 
 from dlm_lsp.runs.reasons import NOT_TRUSTED
-from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
+from dlm_lsp.runs.versions import named_version
 from dlm_lsp.server import wording
 from dlm_lsp.server.answers import AnswersView
 from dlm_lsp.server.asking import Asker
