@@ -201,7 +201,7 @@ def _register_life(server: DlmServer) -> None:
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
         server.sync.disk.told(params.changes)
-        server.beyond.files_changed(params.changes)
+        server.beyond.files_changed()
         server.hooks.told(params.changes)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)

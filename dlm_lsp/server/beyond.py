@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Beyond:
         paths = (path_of(uri) for uri in self._folders())
         self.workspace.look_at([path for path in paths if path is not None], trusted=trusted)
 
-    def files_changed(self, changes: Iterable[types.FileEvent]) -> None:
+    def files_changed(self) -> None:
         """The client's watcher saw documents come, change or go."""
         self.workspace.refresh()
         for path in {document.path for document in self._documents if document.path is not None}:
