@@ -14,7 +14,7 @@ PACKAGE = Path(dlm_lsp.__file__).parent
 ROOMS = ("document", "store", "training", "runs", "serving", "server", "cli")
 MAY_IMPORT = {
     "document": set(),
-    "store": {"document"},
+    "store": set(),
     "training": {"document", "store"},
     "runs": {"document", "store", "training"},
     "serving": {"document", "store", "training", "runs"},
