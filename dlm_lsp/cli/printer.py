@@ -81,6 +81,10 @@ class Printer:
             )
 
     def __call__(self, event: events.Event | None, status: DocumentStatus) -> None:
+        if isinstance(event, events.TERMINAL):
+            self._end_bar()
+            for note in event.notes:
+                self.say(note, "yellow")
         match event:
             case events.Started():
                 self.say(start_message(event.kind, event.fresh, event.known), "dim")
@@ -99,21 +103,13 @@ class Printer:
             case events.Waiting():
                 self.say(f"waiting for the store: {event.detail}", "yellow")
             case events.Finished():
-                self._end()
                 loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""
-                self._notes(event)
                 self.say(f"{event.message}{loss} · {event.seconds:.1f} s", "green")
             case events.Skipped():
-                self._end()
-                self._notes(event)
                 self.say(event.reason)
             case events.Cancelled():
-                self._end()
-                self._notes(event)
                 self.say(status.last.message if status.last else "cancelled", "yellow")
             case events.Failed():
-                self._end()
-                self._notes(event)
                 self.say(event.message, "red")
             case None if status.note:
                 self.say(status.note, "yellow")
@@ -131,12 +127,7 @@ class Printer:
         elif isinstance(event, events.Step) and is_told_plainly(event.step, event.total):
             self.say(f"  {message}")
 
-    def _notes(self, event: events.Skipped | events.Finished | events.Cancelled | events.Failed) -> None:
-        """What was repaired in the store."""
-        for note in event.notes:
-            self.say(note, "yellow")
-
-    def _end(self) -> None:
+    def _end_bar(self) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
