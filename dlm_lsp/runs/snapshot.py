@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dlm_lsp.document import Document, Frontmatter, Lesson, Problem, Section, parse
-from dlm_lsp.runs.effective import with_base_refusal, with_unsupported
 from dlm_lsp.runs.fingerprints import Fingerprints, fingerprints
 from dlm_lsp.runs.sources import expand
+from dlm_lsp.runs.unsupported import with_base_refusal, with_unsupported
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,6 +23,11 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol, lsp_method
 
 log = logging.getLogger(__name__)
+
+Ask = Callable[[str, Any], Awaitable[Any]]
+"""Sends a request to the client (method, params) and awaits its answer; raises its refusal, or TimeoutError."""
+Notify = Callable[[str, Any], None]
+"""Sends a notification to the client (method, params)."""
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600

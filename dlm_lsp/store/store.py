@@ -115,7 +115,7 @@ class Store:
     def training_state(self, version: Version) -> bytes | None:
         """The bytes of the version's `training_state.pt` if they match their digest; load them weights-only."""
         with reported("read the training state", version.path):
-            return versions.read_training_state(version)
+            return versions.read_training_state(version.path)
 
     def dlm_lock(self) -> Mapping[str, Any] | None:
         """The values of `dlm.lock`, None when missing or unreadable."""
@@ -233,6 +233,3 @@ class Store:
         except StoreError as error:
             if error.code == "manifest-newer":
                 raise
-
-
-__all__ = ["Inspection", "Store", "StoreError"]

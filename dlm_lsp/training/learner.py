@@ -30,6 +30,8 @@ from dlm_lsp.training.protocol import (
     Spoken,
     TrainingSettings,
     Unwatched,
+    run_stopped,
+    unforeseen,
 )
 from dlm_lsp.training.quantised import qlora_obstacle
 from dlm_lsp.training.stack import import_stack, switching_quickly
@@ -155,11 +157,11 @@ class InProcessLearner:
             return
         except Exception as error:
             log.exception("a question was not answered")
-            question.end(LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error"))
+            question.end(unforeseen(error))
             return
         answer.close()
         if question.request.live:
-            question.end(LearnerError("The run was stopped, and with it what it had learned.", code="run-stopped"))
+            question.end(run_stopped())
         else:
             question.later()
         raise LearningCancelled
