@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +75,7 @@ class Trace:
 def sections_of(sections: Iterable[Section], lessons: Iterable[Lesson]) -> tuple[str, ...]:
     """The ids of the sections that these lessons are from."""
     wanted = {lesson.identity for lesson in lessons}
-    of_these = [each for each in sections for lesson in each.lessons if lesson.identity in wanted]
-    return tuple(next(same).section_id for _, same in groupby(of_these, id))
+    return tuple([each.section_id for each in sections if not wanted.isdisjoint(each.identities)])
 
 
 class Curves:

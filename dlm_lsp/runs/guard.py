@@ -21,11 +21,18 @@ def guarded(known: Iterable[Lesson], entries: Mapping[str, Known]) -> tuple[str,
     By turns what was not looked at (or trained) for longest, so that everything comes up within some runs, and
     what is most at risk: forgotten already (it may have come back), or of the highest loss.
     """
-    found = [(lesson.identity, entries.get(lesson.identity)) for lesson in known]
-    learned = [(identity, entry) for identity, entry in found if entry is not None and entry.learned]
-    oldest = nsmallest(_MOST, [(_last_seen(entry), identity) for identity, entry in learned])
-    riskiest = nsmallest(_MOST, [(*_safety(entry), identity) for identity, entry in learned])
-    by_turns = chain.from_iterable(zip_longest(oldest, riskiest))
+    by_age: list[tuple[int, str]] = []
+    by_risk: list[tuple[bool, float, str]] = []
+    for lesson in known:  # of thousands, at each save
+        identity = lesson.identity
+        entry = entries.get(identity)
+        if entry is not None and entry.learned:
+            version, seen, loss = entry.version, entry.scored_in, entry.score
+            by_age.append((version if seen is None or seen < version else seen, identity))
+            if loss is None:
+                loss = entry.loss_after or 0.0
+            by_risk.append((entry.forgotten_since is None, -loss, identity))
+    by_turns = chain.from_iterable(zip_longest(nsmallest(_MOST, by_age), nsmallest(_MOST, by_risk)))
     return tuple(islice(dict.fromkeys(each[-1] for each in by_turns if each is not None), _MOST))
 
 
@@ -52,8 +59,3 @@ def remembered(entry: Known) -> Known:
 def _last_seen(entry: Known) -> int:
     """The last version of which it is known how well it knows the lesson."""
     return entry.version if entry.scored_in is None else max(entry.version, entry.scored_in)
-
-
-def _safety(entry: Known) -> tuple[bool, float]:
-    loss = entry.score if entry.score is not None else entry.loss_after
-    return entry.forgotten_since is None, -(loss or 0.0)

@@ -48,6 +48,10 @@ class Json(str):
     """The result of a request as JSON text: it is sent as it is."""
 
 
+class JsonParts(tuple[bytes, ...]):
+    """The same encoded, and in parts: what is long and sent often is put together once, when it is sent."""
+
+
 class DlmProtocol(LanguageServerProtocol):
     """Order of life (uninitialised, running, shut down), exact errors, no work for what can't be."""
 
@@ -94,7 +98,9 @@ class DlmProtocol(LanguageServerProtocol):
     def notify(self, method: str, params: Any | None = None) -> None:
         """Sends a notification. What is JSON already goes out as it is, without a detour through pygls' types."""
         if isinstance(params, Json):
-            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}')
+            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}'.encode())
+        elif isinstance(params, JsonParts):
+            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":'.encode(), *params, b"}")
         elif isinstance(params, dict):
             self._send_data({"jsonrpc": "2.0", "method": method, "params": params})
         else:
@@ -106,12 +112,12 @@ class DlmProtocol(LanguageServerProtocol):
             super()._send_response(msg_id, result, error)
             return
         self._result_types.pop(msg_id, None)
-        self._write(f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}')
+        self._write(f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}'.encode())
 
-    def _write(self, text: str) -> None:
+    def _write(self, *parts: bytes) -> None:
         if self.writer is not None:
-            body = text.encode()
-            self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            head = b"Content-Length: %d\r\n\r\n" % sum(map(len, parts))
+            self.writer.write(b"".join((head, *parts)))
 
     def _receive(self, body: bytes) -> None:
         try:
