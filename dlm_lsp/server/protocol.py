@@ -32,6 +32,15 @@ SERVER_NOT_INITIALIZED = -32002
 
 _NOTIFICATIONS = frozenset(method for method, (message, answer, *_) in types.METHOD_TO_TYPES.items() if answer is None)
 
+# What is sent and asked while a run goes on.
+_PROGRESS = (
+    types.WorkDoneProgressCreateRequest,
+    types.ProgressParams,
+    types.WorkDoneProgressBegin,
+    types.WorkDoneProgressReport,
+    types.WorkDoneProgressEnd,
+)
+
 # pygls' own handlers that this server replaces: text synchronisation, because its mirror splits lines at more
 # characters than the protocol does and clamps wrongly; `exit`, because it raises SystemExit inside a handler,
 # which loses the exit code; progress cancel, because it warns about tokens that it does not know.
@@ -75,6 +84,13 @@ class DlmProtocol(LanguageServerProtocol):
             self._receive(body)
         except Exception:
             log.exception("a message could not be handled")
+
+    def exercise(self) -> None:
+        """Has the first save wait for nothing: how a type is read and written is compiled when it is first met."""
+        for read in (types.DidSaveTextDocumentNotification, types.WorkDoneProgressCreateResponse):
+            self._converter.get_structure_hook(read)
+        for written in _PROGRESS:
+            self._converter.get_unstructure_hook(written)
 
     async def last_answer(self) -> None:
         """Returns once `shutdown` was answered, if it was asked: a client may send `exit` right behind it."""
