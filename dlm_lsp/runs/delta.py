@@ -104,10 +104,11 @@ def compare(
     entries = ledger.lessons
     lessons = snapshot.lessons
     asked = {each for section in snapshot.sections if section.section_id in named for each in section.identities}
-    unseen, capped, met = [], [], 0
+    unseen, capped, met = [], [], list[Lesson]()
     for lesson in lessons:
         entry = entries.get(lesson.identity)
-        met += entry is not None
+        if entry is not None:
+            met.append(lesson)
         if entry is None or not entry.complete:
             unseen.append(lesson)
         elif not entry.learned:
@@ -121,9 +122,9 @@ def compare(
     replaced = None not in (revision, learned_on) and revision != learned_on
     return Delta(
         fresh=fresh,
-        known=tuple([lesson for lesson in lessons if lesson.identity not in chosen and lesson.identity in entries]),
+        known=tuple([lesson for lesson in met if lesson.identity not in chosen]),
         partly=sum(1 for lesson in capped if lesson.identity not in chosen),
-        removed=len(entries) - met,
+        removed=len(entries) - len(met),
         shape_changed=(BASE, *shape) if replaced else shape,
         base_replaced=replaced,
         config_changed=bool(ledger.config) and ledger.config != snapshot.fingerprints.config,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from heapq import nsmallest
-from itertools import chain, islice, zip_longest
+from heapq import heapify, heappop
+from itertools import chain, islice
+from typing import Any
 
 from dlm_lsp.document import Lesson
 from dlm_lsp.store import Known
@@ -32,8 +33,23 @@ def guarded(known: Iterable[Lesson], entries: Mapping[str, Known]) -> tuple[str,
             if loss is None:
                 loss = entry.loss_after or 0.0
             by_risk.append((entry.forgotten_since is None, -loss, identity))
-    by_turns = chain.from_iterable(zip_longest(nsmallest(_MOST, by_age), nsmallest(_MOST, by_risk)))
-    return tuple(islice(dict.fromkeys(each[-1] for each in by_turns if each is not None), _MOST))
+    by_turns = chain.from_iterable(zip(_in_order(by_age), _in_order(by_risk), strict=True))
+    return tuple(islice(_once(by_turns), _MOST))
+
+
+def _in_order(found: list[Any]) -> Iterator[str]:
+    """The last part of each item, the smallest item first; the first ones cost less than sorting all."""
+    heapify(found)
+    while found:
+        yield heappop(found)[-1]
+
+
+def _once(identities: Iterable[str]) -> Iterator[str]:
+    seen = set[str]()
+    for identity in identities:
+        if identity not in seen:
+            seen.add(identity)
+            yield identity
 
 
 def after_look(entry: Known, score: LessonScore, margin: float, *, exchange: bool) -> Known:
