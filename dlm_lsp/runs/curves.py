@@ -72,8 +72,7 @@ class Trace:
 def sections_of(sections: Iterable[Section], lessons: Iterable[Lesson]) -> tuple[str, ...]:
     """The ids of the sections that these lessons are from, each once, in the order of the text."""
     wanted = {lesson.identity for lesson in lessons}
-    found = {each.section_id: None for each in sections for lesson in each.lessons if lesson.identity in wanted}
-    return tuple(found)
+    return tuple(dict.fromkeys(each.section_id for each in sections if not wanted.isdisjoint(each.identities)))
 
 
 class Curves:

@@ -193,6 +193,7 @@ def _register_life(server: DlmServer) -> None:
         server.beyond.look()
         server.spawn(register(server.ask, server.declared))
         await server.configuration.pull()
+        server.protocol.exercise()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:

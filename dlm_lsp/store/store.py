@@ -179,8 +179,9 @@ class Store:
             return recovery.recover(self._layout, self._checker, self._replay, self._clock())
 
     def exercise(self) -> None:
-        """Has the first commit of this process take no longer than others; touches nothing."""
+        """Has the first commit of this process take no longer than others; only reads."""
         committing.exercise()
+        self.inspect()
 
     def commit(self, held: Held, what: Commit) -> Version:
         """Commits a run as the next version and makes it current. Raises StoreError, then nothing changed."""

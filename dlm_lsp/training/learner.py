@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.base_files import read_config
 from dlm_lsp.training.memory import configured
 from dlm_lsp.training.protocol import (
@@ -84,14 +85,14 @@ class InProcessLearner:
         self._voices: Voices | None = None
         self._answer: weakref.ref[Generator[str, None, Spoken]] | None = None
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
         self._hush()
         with switching_quickly():
             session = self._open(request, _Clock(control))
             session.prepare(request)
             from dlm_lsp.training.exercise import exercise
 
-            exercise(session)
+            exercise(session, lessons)
             return session.info()
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:

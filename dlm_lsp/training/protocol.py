@@ -316,8 +316,8 @@ class Unwatched:
 class Learner(Protocol):
     """Learns adapters. All methods are called on one thread; none of them writes to a store."""
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
-        """Loads what the next `learn` or `generate` of this session needs. Raises LearnerError."""
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
+        """Loads what the next `learn` or `generate` of this session needs, and reads `lessons`. Raises LearnerError."""
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:
         """Runs `plan` to its end. Raises LearnerError or LearningCancelled; the session stays usable."""

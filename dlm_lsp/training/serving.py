@@ -79,7 +79,7 @@ def _answer(learner: Learner, request: Call, control: _Control, reports: _Report
     call = request.call
     match request:
         case wire.Warm():
-            return wire.Warmed(call, learner.warm(request.request, control))
+            return wire.Warmed(call, learner.warm(request.request, control, request.lessons))
         case wire.Learn():
             learned = learner.learn(request.plan, control)
             for piece in wire.pieces(call, learned):
