@@ -17,12 +17,12 @@ from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.batches import CycleMix
 from dlm_lsp.training.learner import Teach
 from dlm_lsp.training.loop import Outcome, Run
+from dlm_lsp.training.optimizer import make_optimizer
 from dlm_lsp.training.protocol import Control, LearnEnd, LearnPlan, RunKind
 from dlm_lsp.training.rates import FullSchedule, warm_up_steps
 from dlm_lsp.training.rehearsal import Rehearsal
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
-from dlm_lsp.training.stepping import make_optimizer
 
 Between = Callable[[], None]
 
@@ -42,7 +42,9 @@ class Method:
 
 
 class Cycle:
-    """A cycle as the program's, of which a method changes a part."""
+    """A cycle as the program's, of which a method changes a part; without its looks and its mending."""
+
+    b_ratio: float | None = None
 
     def __call__(self, session: Session, plan: LearnPlan, control: Control, between: Between) -> Outcome:
         run = Run(session, plan, control, between)
@@ -51,7 +53,7 @@ class Cycle:
         control.phase("train")
         end: LearnEnd = "cap"
         while run.steps < most:
-            run.step(self.rows(run), run.cycle_rate(), most)
+            run.step(self.rows(run), run.cycle_rate(), most, self.b_ratio or run.b_ratio)
             if run.learned:
                 end = "learned"
                 break
@@ -293,7 +295,7 @@ class Orthogonal(Cycle):
             torch.nn.init.zeros_(out.weight)
             past = torch.cat(self._past[name])
             self._hooks.append(into.weight.register_hook(self._penalty(into.weight, past.T @ past)))
-        run.session.stepper.optimizer = make_optimizer(run.session.stepper.parameters)
+        run.session.stepper.optimizer = make_optimizer(run.session.model)
         run.session.moments_step = run.session.settled = 0
 
     def end(self, run: Run) -> None:
@@ -310,29 +312,10 @@ class Orthogonal(Cycle):
         return lambda gradient: gradient + 2 * self.strength * weight.detach() @ past
 
 
-class FasterB(Cycle):
-    """LoRA+: the matrices B, which begin at zero, are given a higher rate than the matrices A."""
+class OneRate(Cycle):
+    """The matrices A and B at one rate, as LoRA had it before LoRA+."""
 
-    def __init__(self, ratio: float) -> None:
-        self.ratio = ratio
-
-    def begin(self, run: Run) -> None:
-        super().begin(run)
-        optimizer, model = run.session.stepper.optimizer, run.session.model
-        upper = {id(each) for name, each in model.named_parameters() if each.requires_grad and "lora_B" in name}
-        (group,) = optimizer.param_groups
-        parts = [[each for each in group["params"] if (id(each) in upper) is wanted] for wanted in (False, True)]
-        optimizer.param_groups[:] = [{**group, "params": part} for part in parts]
-
-        def faster(optimizer: Any, *_: Any) -> None:
-            optimizer.param_groups[1]["lr"] *= self.ratio
-
-        self._hook = optimizer.register_step_pre_hook(faster)
-
-    def end(self, run: Run) -> None:
-        self._hook.remove()
-        optimizer = run.session.stepper.optimizer
-        optimizer.param_groups[:] = [{**optimizer.param_groups[0], "params": run.session.stepper.parameters}]
+    b_ratio = 1.0
 
 
 class RankStabilised(Cycle):
@@ -396,7 +379,7 @@ class Original:
 
     def __call__(self, session: Session, plan: LearnPlan, control: Control, between: Between) -> Outcome:
         run = Run(session, plan, control, between)
-        session.stepper.optimizer = make_optimizer(session.stepper.parameters)
+        session.stepper.optimizer = make_optimizer(session.model)
         session.moments_step = 0
         total = plan.max_steps or 100
         schedule = FullSchedule(self.rate, "cosine", warm_up_steps(self.warm_up, total), total)
@@ -446,7 +429,7 @@ METHODS = {
         Method("distilled replay", "DER++, Buzzega et al. 2020", lambda: Distilled()),
         Method("L2-SP + replay", "Li et al. 2018", lambda: NearLast(0.01)),
         Method("EWC", "Kirkpatrick et al. 2017", lambda: NearLast(0.1, fisher=True, replay=False)),
-        Method("LoRA+ and replay", "Hayou et al. 2024", lambda: FasterB(4.0)),
+        Method("uniform replay, one rate", "Hu et al. 2022", lambda: OneRate()),
         Method("rsLoRA and replay", "Kalajdzievski 2023", RankStabilised),
         Method("KL to the base + replay", "Ouyang et al. 2022", lambda: NearBase(0.05)),
         Method("O-LoRA", "Wang et al. 2023", lambda: Orthogonal()),

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.watching import until
+from dlm_lsp.runs.answer_texts import markdown
 from dlm_lsp.runs.answers import Answers, Comparison
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.questions import AskRefused
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.server.answers import markdown
 from dlm_lsp.store import StoreError
 from dlm_lsp.training.choice import LEARNERS
 from dlm_lsp.training.protocol import LearnerError

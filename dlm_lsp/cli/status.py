@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dlm_lsp.cli.printer import Printer
+from dlm_lsp.cli import printer
 from dlm_lsp.document import Section
 from dlm_lsp.runs.history import Chapter, chapter_sentence
 from dlm_lsp.runs.labels import label, removed_sentence
@@ -72,10 +73,7 @@ def look(path: Path, home: Path | None) -> Look:
 def show(found: Look, console: Console, *, history: bool = False) -> None:
     """A headline, the facts of the current version, a line a section, and the document's problems."""
     record, truth = found.record, found.truth
-
-    def say(text: str, style: str = "") -> None:
-        console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
-
+    say = partial(printer.say, console)
     say(f"{record.document.name}: {record.note or headline(record)}", "bold")
     say(f"base     {record.base or 'unknown'}")
     if record.version is not None:
@@ -99,7 +97,7 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
             say(f"         {removed_sentence(lesson)}", "dim")
         if (more := len(truth.left) - REMOVED_SHOWN) > 0:
             say(f"         and {count(more, 'other')}", "dim")
-    Printer(console, record.document).problems(truth.document if truth else None)
+    printer.Printer(console, record.document).problems(truth.document if truth else None)
 
 
 def _table(found: Look, truth: Truth, *, history: bool) -> Table:

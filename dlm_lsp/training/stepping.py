@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dlm_lsp.training.batches import micro_batches
 from dlm_lsp.training.device import Device, empty_caches
 from dlm_lsp.training.judge import Measured
-from dlm_lsp.training.optimizer import make_optimizer, set_rates
+from dlm_lsp.training.optimizer import adamw, make_optimizer, set_rates
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.rows import Row
 
@@ -107,6 +107,19 @@ class Stepper:
                 return self._update(batches, *done)
             _halve(limits, max(len(batch) for batch in batches))
             empty_caches()
+
+    def exercise(self, rows: Sequence[Row], limits: Limits) -> None:
+        """What a step on `rows` does, with copies of the parameters where it would change them."""
+        import torch
+
+        batches = micro_batches(rows, limits.rows, limits.tokens, limits.places)
+        losses, hits = self._backward(batches, len(rows))
+        copies = [torch.nn.Parameter(each.detach().clone()) for each in self.parameters]
+        for copy, own in zip(copies, self.parameters, strict=True):
+            copy.grad = own.grad
+        torch.nn.utils.clip_grad_norm_(copies, _CLIP)
+        adamw([copies]).step()
+        _measured([row for batch in batches for row in batch], losses, hits)
 
     def measure(self, rows: Sequence[Row], limits: Limits) -> list[Measured]:
         """What the weights say of `rows` as they are: forward passes without gradient and dropout."""
