@@ -47,6 +47,19 @@ def test_many_new_rows_take_turns_in_half_of_each_step() -> None:
     assert sorted(seen) == sorted(f"new {number}" for number in range(12))
 
 
+def test_of_very_many_new_rows_some_are_taken_at_once_and_the_next_when_they_are_learned() -> None:
+    several = mix(200, 20)
+    first = {each.identity for number in range(100) for each in several.step(number, nothing)[:4]}
+    assert len(first) == 32
+
+    def learned(each: Row) -> bool:
+        return each.identity in first
+
+    then = {each.identity for number in range(100) for each in several.step(number, learned)[:3]}
+    assert len(then) == 32
+    assert not first & then
+
+
 def test_learned_rows_make_room_for_pending_ones_but_are_not_dropped() -> None:
     steps = [mix(12, 20).step(number, lambda each: each.identity != "new 3") for number in range(11)]
     fresh = [[each.identity for each in step if each.identity.startswith("new")] for step in steps]

@@ -41,6 +41,17 @@ def test_what_was_found_wrong_comes_up_until_it_was_right_twice() -> None:
     assert row.identity not in names(rehearsal.rows(2, 7, 7, 20)) or KNOWN[5] in rehearsal.known[7:14]
 
 
+def test_what_is_seen_right_without_dropout_is_settled_at_once() -> None:
+    rehearsal = Rehearsal(KNOWN, rows_of, seed=1)
+    (row,) = rows_of(KNOWN[5])
+    rehearsal.hear([Measured(row, 2.0, exact=False)])
+    assert rehearsal.wrong() == [row]
+    rehearsal.hear([Measured(row, 2.0, exact=False)], surely=True)
+    assert not rehearsal.sound
+    rehearsal.hear([Measured(row, 0.1, exact=True)], surely=True)
+    assert rehearsal.sound
+
+
 def test_much_that_is_wrong_takes_half_of_the_places_by_turns() -> None:
     rehearsal = Rehearsal(KNOWN, rows_of, seed=1)
     wrong = {lesson.identity for lesson in KNOWN[:20]}

@@ -4,7 +4,16 @@ import pytest
 
 from dlm_lsp.training.judge import CONFIRMATIONS, EXACT_LOSS, PROSE_FALL, PROSE_TIMES, Judge, Measured
 from dlm_lsp.training.protocol import TrainingSettings
-from dlm_lsp.training.rates import BETA2, CYCLE_WARM_UP, FullSchedule, cycle_rate, peak_rate, warm_up_steps
+from dlm_lsp.training.rates import (
+    B_RATIO,
+    BETA2,
+    CYCLE_WARM_UP,
+    FullSchedule,
+    b_ratio,
+    cycle_rate,
+    peak_rate,
+    warm_up_steps,
+)
 from dlm_lsp.training.rows import Row
 from tests.training.learning_helpers import exchange, prose
 
@@ -30,8 +39,29 @@ def test_an_exchange_is_learned_when_exact_twice_in_a_row() -> None:
     assert not judged(asked, good).learned(asked)
     assert judged(asked, good, good).learned(asked)
     assert not judged(asked, good, (0.1, False), good).learned(asked)
-    assert not judged(asked, (EXACT_LOSS + 0.1, True), (EXACT_LOSS + 0.1, True)).learned(asked)
     assert not judged(asked, good, good, (0.1, False)).learned(asked)
+
+
+def test_with_a_loss_that_stays_high_it_must_be_exact_twice_as_often() -> None:
+    """As of characters that the base hardly tells from each other, of which the right one still leads."""
+    asked = row(ASK)
+    unsure = (EXACT_LOSS + 0.1, True)
+    assert not judged(asked, unsure, unsure, unsure).learned(asked)
+    assert judged(asked, *[unsure] * 4).learned(asked)
+    assert not judged(asked, unsure, unsure, (0.6, False), unsure, unsure).learned(asked)
+
+
+def test_a_look_without_dropout_is_worth_two_steps() -> None:
+    asked = row(ASK)
+    judge = judged(asked, (0.4, False))
+    assert judge.nearly(Measured(asked, 0.4, False))
+    assert not judge.nearly(Measured(asked, 0.6, False))
+    judge.look([Measured(asked, 0.3, True)])
+    assert judge.learned(asked)
+    assert not judge.nearly(Measured(asked, 0.3, True)), "it needs no look any more"
+    judge.look([Measured(asked, 0.3, False)])
+    assert not judge.learned(asked)
+    assert not judged(told := row(TELL), (0.1, True)).nearly(Measured(told, 0.1, True)), "texts are not recited"
 
 
 def test_prose_is_learned_when_its_loss_fell_or_it_was_seen_often() -> None:
@@ -69,6 +99,11 @@ def test_the_written_rate_wins_and_larger_bases_move_slower() -> None:
     assert rates[:2] == [2e-3, 2e-3]
     assert rates == sorted(rates, reverse=True)
     assert 2.5e-4 < rates[-1] < 3.5e-4
+
+
+def test_the_matrices_b_are_faster_unless_a_rate_is_written() -> None:
+    assert b_ratio(TrainingSettings()) == B_RATIO > 1
+    assert b_ratio(TrainingSettings(learning_rate=3e-5)) == 1
 
 
 def test_only_fresh_moments_are_warmed_up() -> None:
