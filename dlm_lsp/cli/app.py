@@ -244,28 +244,42 @@ def init(
     template: Annotated[
         str | None, typer.Option("--template", metavar="NAME", help="A starter document to begin with.")
     ] = None,
+    text: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A text of yours to begin with, such as notes.md.")
+    ] = None,
     list_templates: Annotated[bool, typer.Option("--list-templates", help="Show the starter documents.")] = False,
 ) -> None:
     """Write a new document with an id of its own and a first exchange to fill in."""
-    from dlm_lsp.cli.init import listed, named, starter
+    from dlm_lsp.cli.init import InitError, around_text, listed, named, starter, write
+    from dlm_lsp.cli.printer import Printer
+    from dlm_lsp.document import parse
     from dlm_lsp.runs.templates import new_document
+    from dlm_lsp.training.bases import check_reference
 
     if list_templates:
         typer.echo(listed())
         raise typer.Exit
     if document is None:
         raise typer.BadParameter("name the document to be written, or --list-templates", param_hint="DOC")
+    if document.suffix != ".dlm":
+        _fail(f"editors know a document by its name: call it {document.with_suffix('.dlm')}")
+    if text is not None and template is not None:
+        raise typer.BadParameter("a document begins with a text or a template, not both", param_hint="--from")
     chosen = named(template) if template is not None else None
     if template is not None and chosen is None:
         _fail(f"there is no starter document {template}; `dlm-lsp init --list-templates` shows them")
+    if (wrong := check_reference(base, document.parent)) is not None:
+        _fail(str(wrong))
     try:
-        with document.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(new_document(chosen, base) if chosen is not None else starter(document.stem, base))
-    except FileExistsError:
-        _fail(f"{document} exists already; nothing was written")
-    except OSError as error:
-        _fail(f"{document} cannot be written: {error.strerror or error}")
+        if text is not None:
+            written = around_text(text, base)
+        else:
+            written = new_document(chosen, base) if chosen is not None else starter(document.stem, base)
+        write(document, written)
+    except InitError as error:
+        _fail(str(error))
     typer.echo(escaped(f"wrote {document}; teach it with: dlm-lsp train {document} --watch"))
+    Printer(Console(), document).problems(parse(written))
 
 
 @app.command()
