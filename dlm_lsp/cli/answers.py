@@ -10,6 +10,7 @@ from rich.console import Console
 
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.watching import until
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.runs.answers import Answers, Comparison
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.questions import AskRefused
@@ -40,7 +41,8 @@ async def answers(path: Path, version: int | None, settings: RunSettings) -> int
             await until(look(), teardown.begun)
         except (AskRefused, LearnerError, StoreError) as error:
             if teardown.code is None:
-                Console(stderr=True).print(escaped(str(error)), markup=False, style="red")
+                told = in_terminal(str(error), path)
+                Console(stderr=True).print(escaped(told), markup=False, style="red", soft_wrap=True)
                 return 1
     if not found:
         return teardown.code or 1

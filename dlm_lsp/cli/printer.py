@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Document, Problem, Severity
 from dlm_lsp.runs.events import (
     Absorbed,
@@ -28,7 +29,7 @@ from dlm_lsp.runs.events import (
 )
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.telling import count, progress_message
+from dlm_lsp.runs.telling import count, left_unlearned, progress_message
 
 _STYLES = {
     Severity.ERROR: "red",
@@ -43,12 +44,14 @@ _PLAIN_LINES = 10
 class Printer:
     """Hears the supervisor's events and says them. Used as a context manager: its bar never outlives it.
 
-    Without `bar` nothing is said of steps: somebody else shows them.
+    Without `bar` nothing is said of steps: somebody else shows them. Without `next_steps` nothing is said of what
+    goes on with a run that its cap has ended: it is gone on with anyway.
     """
 
-    def __init__(self, console: Console, path: Path, *, bar: bool = True) -> None:
+    def __init__(self, console: Console, path: Path, *, bar: bool = True, next_steps: bool = True) -> None:
         self._console = console
         self._shows_steps = bar
+        self._says_what_next = next_steps
         self._path = path
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -58,6 +61,7 @@ class Printer:
             transient=True,
         )
         self._task: TaskID | None = None
+        self._noted = ""
 
     def __enter__(self) -> Printer:
         if self._console.is_terminal and self._shows_steps:
@@ -71,6 +75,7 @@ class Printer:
             self._bar.stop()
 
     def say(self, text: str, style: str = "") -> None:
+        text = in_terminal(text, self._path)
         self._console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     def problems(self, document: Document | None) -> None:
@@ -111,6 +116,9 @@ class Printer:
                 loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""
                 self._notes(event)
                 self.say(f"{event.message}{loss} · {event.seconds:.1f} s", "green")
+                if event.learned.end == "cap" and (left := left_unlearned(event.learned)) and self._says_what_next:
+                    more = "goes on with it" if left == 1 else "goes on with them"
+                    self.say(f"Train Now {more}, and --continue-when-idle does so by itself", "dim")
             case Skipped():
                 self._end()
                 self._notes(event)
@@ -123,8 +131,10 @@ class Printer:
                 self._end()
                 self._notes(event)
                 self.say(event.message, "red")
-            case None if status.note:
-                self.say(status.note, "yellow")
+            case None if status.note != self._noted:
+                self._noted = status.note
+                if status.note:
+                    self.say(status.note, "yellow")
             case _:
                 pass
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.lines import lines
 from dlm_lsp.cli.watching import until
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.questions import Answer, AskRefused
 from dlm_lsp.runs.settings import RunSettings
@@ -53,7 +54,8 @@ async def prompt(
             await until(ask(question) if question is not None else _talk(ask, console), teardown.begun)
         except (AskRefused, LearnerError, StoreError) as error:
             if teardown.code is None:
-                console.print(escaped(str(error)), markup=False, style="red")
+                told = in_terminal(str(error), path)
+                console.print(escaped(told), markup=False, style="red", soft_wrap=True)
                 return 1
     return teardown.code or 0
 

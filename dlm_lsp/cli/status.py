@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dlm_lsp.cli.printer import Printer
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Section
 from dlm_lsp.runs.history import Chapter, chapter_sentence
 from dlm_lsp.runs.labels import label, removed_sentence
@@ -74,6 +75,7 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
     record, truth = found.record, found.truth
 
     def say(text: str, style: str = "") -> None:
+        text = in_terminal(text, record.document)
         console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     say(f"{record.document.name}: {record.note or headline(record)}", "bold")
@@ -108,7 +110,9 @@ def _table(found: Look, truth: Truth, *, history: bool) -> Table:
     for section, told in truth.sections():
         style = _STYLES.get(told.state, "dim")
         line = f"line {told.range.start.line + 1}"
-        table.add_row(line, told.kind, Text(escaped(section_sentence(told))), style=style)
+        table.add_row(
+            line, told.kind, Text(escaped(in_terminal(section_sentence(told), found.record.document))), style=style
+        )
         if not history:
             continue
         for chapter in found.history(section):

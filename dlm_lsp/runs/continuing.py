@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlm_lsp.runs import events
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import count, left_unlearned
 
 AFTER = 2.0  # seconds of rest before it goes on: a save that comes meanwhile is taken along
 IN_VAIN = 3  # runs in a row that learned nothing more: then it is given up until the next save
@@ -26,7 +26,7 @@ class Continuing:
         if not isinstance(event, events.Finished) or event.learned.end != "cap":
             self.left, self.in_vain = None, 0
             return ""
-        left = sum(1 for lesson in event.learned.lessons if not lesson.learned)
+        left = left_unlearned(event.learned)
         self.in_vain = self.in_vain + 1 if self.left is not None and left >= self.left else 0
         self.left = left
         if left == 0 or self.in_vain >= IN_VAIN:

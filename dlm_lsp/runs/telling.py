@@ -122,12 +122,15 @@ def _end(learned: Learned, version: int) -> str:
     steps, name = count(learned.steps, "step"), version_name(version)
     if learned.end == "learned":
         return f"learned in {steps} ({name})"
-    if learned.end == "epochs":
-        return f"trained all epochs in {steps} ({name})"
-    how = "ended early, after" if learned.end == "stopped" else "stopped at the cap of"
-    unlearned = sum(1 for lesson in learned.lessons if not lesson.learned)
+    how = {"epochs": "trained all epochs in", "stopped": "ended early, after"}.get(learned.end, "stopped at the cap of")
+    unlearned = left_unlearned(learned)
     left = f"; {unlearned} of {count(len(learned.lessons), 'lesson')} not learned yet" if unlearned else ""
     return f"{how} {steps} ({name}){left}"
+
+
+def left_unlearned(learned: Learned) -> int:
+    """How many of the run's lessons are not learned yet."""
+    return sum(1 for lesson in learned.lessons if not lesson.learned)
 
 
 def count(number: int, noun: str) -> str:
