@@ -16,7 +16,9 @@ from dlm_lsp import __version__
 from dlm_lsp.runs.plain import escaped, log_to_stderr
 
 app = typer.Typer(
-    help="A language server that retrains a .dlm document's LoRA adapter on every save.",
+    help="A language server that retrains a .dlm document's LoRA adapter on every save. Without a command it serves an "
+    "editor, on standard input and output.\n\nTo begin: dlm-lsp init notes.dlm, then dlm-lsp train notes.dlm --watch, "
+    "then dlm-lsp prompt notes.dlm.",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,183 +58,6 @@ def serve(
     if tcp is None:
         raise typer.Exit(serve_stdio())
     raise typer.Exit(serve_tcp(*_loopback(tcp)))
-
-
-@app.command()
-def train(
-    document: DocumentArgument,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and train again on every save.")] = False,
-    watch_max_steps: Annotated[int, typer.Option(min=1, help="The most optimizer steps of one cycle.")] = 100,
-    watch_debounce_ms: Annotated[
-        int, typer.Option(min=0, help="How long a save must be quiet before its cycle begins.")
-    ] = 400,
-    continue_when_idle: Annotated[
-        bool, typer.Option("--continue-when-idle", help="Go on with what the cap of steps has left, between saves.")
-    ] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="Start over from the base model, over the whole document.")
-    ] = False,
-    repl: Annotated[
-        bool, typer.Option("--repl", help="Ask the adapter at a prompt while saves train it; watches, too.")
-    ] = False,
-    hooks: Annotated[
-        bool, typer.Option("--hooks", help="Run the code in the hooks file beside the document, if there is one.")
-    ] = False,
-    learner: LearnerOption = "thread",
-    home: HomeOption = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
-) -> None:
-    """Learn what the document says and its adapter does not know yet."""
-    from dlm_lsp.cli.train import train as run
-    from dlm_lsp.runs.settings import RunSettings
-
-    _log(verbose)
-    settings = RunSettings(
-        max_steps=watch_max_steps,
-        debounce_ms=watch_debounce_ms,
-        continue_when_idle=continue_when_idle,
-        home=home,
-        train_on_auto_save=True,
-        warm_on_open=False,
-        learner=learner,
-        hooks=hooks,
-    )
-    raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch or repl, full=full, repl=repl)))
-
-
-@app.command("serve")
-def serve_document(
-    document: DocumentArgument,
-    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8356,
-    watch: Annotated[bool, typer.Option("--watch", help="Train on every save meanwhile.")] = False,
-    page: Annotated[bool, typer.Option("--page", help="Show the training in a browser, live; prints the URL.")] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="Keep the token there, made at the first start; without it $DLM_TOKEN, or a new one at each start.",
-        ),
-    ] = None,
-    learner: LearnerOption = "thread",
-    home: HomeOption = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
-) -> None:
-    """Let other tools on this machine ask it: POST /v1/chat/completions, as OpenAI's API has it."""
-    from dlm_lsp.runs.settings import RunSettings
-
-    _log(verbose)
-    _refuse_outside(host, "--host")
-    path = _existing(document)
-    from dlm_lsp.cli.serve import serve as run
-
-    settings = RunSettings(home=home, train_on_auto_save=True, learner=learner)
-    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
-    serving = run(path, settings, host=host, port=port, watch=watch, page=page, token_file=token_file)
-    raise typer.Exit(asyncio.run(serving))
-
-
-@app.command()
-def attach(
-    document: DocumentArgument,
-    raw: Annotated[bool, typer.Option("--json", help="Print each event as it comes: one JSON object a line.")] = False,
-    home: HomeOption = None,
-) -> None:
-    """Watch what the running servers of the document do, live; it only looks."""
-    from dlm_lsp.cli.attach import attach as run
-
-    _log(False)
-    raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
-
-
-@app.command()
-def prompt(
-    document: DocumentArgument,
-    question: Annotated[
-        str | None, typer.Argument(metavar="[QUESTION]", help="Without it, questions are read line by line.")
-    ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 256,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 always gives the likeliest answer.")] = 0.0,
-    version: Annotated[
-        str | None, typer.Option(help="Which version answers, such as 3 or v0003; default: the current one.")
-    ] = None,
-    learner: LearnerOption = "thread",
-    home: HomeOption = None,
-) -> None:
-    """Ask the adapter that the document has taught."""
-    from dlm_lsp.cli.prompt import prompt as run
-    from dlm_lsp.runs.settings import RunSettings
-
-    _log(False)
-    settings = RunSettings(home=home, warm_on_open=False, learner=learner)
-    asking = run(
-        _existing(document),
-        question,
-        settings,
-        version=_version(version, "--version"),
-        max_tokens=max_tokens,
-        temperature=temperature,
-    )
-    raise typer.Exit(asyncio.run(asking))
-
-
-@app.command()
-def answers(
-    document: DocumentArgument,
-    version: Annotated[
-        str | None, typer.Option("--version", help="Which version, such as 3 or v0003; default: the current one.")
-    ] = None,
-    learner: LearnerOption = "thread",
-    home: HomeOption = None,
-) -> None:
-    """Say what was answered before and after a version, to the questions that it was the first to learn."""
-    from dlm_lsp.cli.answers import answers as run
-    from dlm_lsp.runs.settings import RunSettings
-
-    _log(False)
-    settings = RunSettings(home=home, warm_on_open=False, learner=learner)
-    raise typer.Exit(asyncio.run(run(_existing(document), _version(version, "--version"), settings)))
-
-
-@app.command()
-def revert(
-    document: DocumentArgument,
-    version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="Such as 3 or v0003; default: the one before.")
-    ] = None,
-    home: HomeOption = None,
-) -> None:
-    """Make an earlier version current again. Nothing is removed; a later one can be chosen again."""
-    from dlm_lsp.cli.revert import revert as run
-    from dlm_lsp.store import StoreError
-
-    _log(False)
-    number = _version(version, "VERSION")
-    try:
-        typer.echo(asyncio.run(run(_existing(document), number, home)))
-    except StoreError as error:
-        _fail(str(error))
-
-
-@app.command()
-def status(
-    document: DocumentArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    history: Annotated[
-        bool, typer.Option("--history", help="Also what each version did to a section, and its exchanges.")
-    ] = False,
-    home: HomeOption = None,
-) -> None:
-    """Say what has been learned, section by section. Reads only."""
-    from dlm_lsp.cli.status import look, show
-
-    _log(False)
-    found = look(_existing(document), home)
-    if as_json:
-        typer.echo(json.dumps(found.as_json(history=history), indent=2))
-    else:
-        show(found, Console(), history=history)
 
 
 @app.command()
@@ -283,6 +108,183 @@ def init(
 
 
 @app.command()
+def train(
+    document: DocumentArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and train again on every save.")] = False,
+    watch_max_steps: Annotated[int, typer.Option(min=1, help="The most optimizer steps of one cycle.")] = 100,
+    watch_debounce_ms: Annotated[
+        int, typer.Option(min=0, help="How long a save must be quiet before its cycle begins.")
+    ] = 400,
+    continue_when_idle: Annotated[
+        bool, typer.Option("--continue-when-idle", help="Go on with what the cap of steps has left, between saves.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Start over from the base model, over the whole document.")
+    ] = False,
+    repl: Annotated[
+        bool, typer.Option("--repl", help="Ask the adapter at a prompt while saves train it; watches, too.")
+    ] = False,
+    hooks: Annotated[
+        bool, typer.Option("--hooks", help="Run the code in the hooks file beside the document, if there is one.")
+    ] = False,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+) -> None:
+    """Learn what the document says and its adapter does not know yet."""
+    from dlm_lsp.cli.train import train as run
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(verbose)
+    settings = RunSettings(
+        max_steps=watch_max_steps,
+        debounce_ms=watch_debounce_ms,
+        continue_when_idle=continue_when_idle,
+        home=home,
+        train_on_auto_save=True,
+        warm_on_open=False,
+        learner=learner,
+        hooks=hooks,
+    )
+    raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch or repl, full=full, repl=repl)))
+
+
+@app.command()
+def prompt(
+    document: DocumentArgument,
+    question: Annotated[
+        str | None, typer.Argument(metavar="[QUESTION]", help="Without it, questions are read line by line.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 always gives the likeliest answer.")] = 0.0,
+    version: Annotated[
+        str | None, typer.Option(help="Which version answers, such as 3 or v0003; default: the current one.")
+    ] = None,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+) -> None:
+    """Ask the adapter that the document has taught."""
+    from dlm_lsp.cli.prompt import prompt as run
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(False)
+    settings = RunSettings(home=home, warm_on_open=False, learner=learner)
+    asking = run(
+        _existing(document),
+        question,
+        settings,
+        version=_version(version, "--version"),
+        max_tokens=max_tokens,
+        temperature=temperature,
+    )
+    raise typer.Exit(asyncio.run(asking))
+
+
+@app.command()
+def status(
+    document: DocumentArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also what each version did to a section, and its exchanges.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Say what has been learned, section by section. Reads only."""
+    from dlm_lsp.cli.status import look, show
+
+    _log(False)
+    found = look(_existing(document), home)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(history=history), indent=2))
+    else:
+        show(found, Console(), history=history)
+
+
+@app.command()
+def answers(
+    document: DocumentArgument,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Which version, such as 3 or v0003; default: the current one.")
+    ] = None,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+) -> None:
+    """Say what was answered before and after a version, to the questions that it was the first to learn."""
+    from dlm_lsp.cli.answers import answers as run
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(False)
+    settings = RunSettings(home=home, warm_on_open=False, learner=learner)
+    raise typer.Exit(asyncio.run(run(_existing(document), _version(version, "--version"), settings)))
+
+
+@app.command()
+def revert(
+    document: DocumentArgument,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="Such as 3 or v0003; default: the one before.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make an earlier version current again. Nothing is removed; a later one can be chosen again."""
+    from dlm_lsp.cli.revert import revert as run
+    from dlm_lsp.store import StoreError
+
+    _log(False)
+    number = _version(version, "VERSION")
+    try:
+        typer.echo(asyncio.run(run(_existing(document), number, home)))
+    except StoreError as error:
+        _fail(str(error))
+
+
+@app.command("serve")
+def serve_document(
+    document: DocumentArgument,
+    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8356,
+    watch: Annotated[bool, typer.Option("--watch", help="Train on every save meanwhile.")] = False,
+    page: Annotated[bool, typer.Option("--page", help="Show the training in a browser, live; prints the URL.")] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="Keep the token there, made at the first start; without it $DLM_TOKEN, or a new one at each start.",
+        ),
+    ] = None,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+) -> None:
+    """Let other tools on this machine ask it, as OpenAI's chat API has it; with --page, show the training live."""
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(verbose)
+    _refuse_outside(host, "--host")
+    path = _existing(document)
+    from dlm_lsp.cli.serve import serve as run
+
+    settings = RunSettings(home=home, train_on_auto_save=True, learner=learner)
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    serving = run(path, settings, host=host, port=port, watch=watch, page=page, token_file=token_file)
+    raise typer.Exit(asyncio.run(serving))
+
+
+@app.command()
+def attach(
+    document: DocumentArgument,
+    raw: Annotated[bool, typer.Option("--json", help="Print each event as it comes: one JSON object a line.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Watch what the running servers of the document do, live; it only looks."""
+    from dlm_lsp.cli.attach import attach as run
+
+    _log(False)
+    raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
+
+
+@app.command()
 def doctor(home: HomeOption = None) -> None:
     """Check what training needs: versions, device, store, cache."""
     from dlm_lsp.cli.doctor import examine
@@ -323,6 +325,8 @@ def _version(named: str | None, where: str) -> int | None:
 
 def _existing(document: Path) -> Path:
     """The document's canonical path, which is its identity everywhere else."""
+    if document.is_dir():
+        _fail(f"{document} is a directory; name the document in it")
     if not document.is_file():
         _fail(f"{document} is not a file; `dlm-lsp init {document}` makes a new document")
     return document.resolve()

@@ -174,8 +174,18 @@ def test_reverting_names_the_version_or_says_why_not(home: Path, notes: Path) ->
 
 def test_a_missing_document_is_a_sentence(tmp_path: Path) -> None:
     told = run.invoke(app, ["train", str(tmp_path / "none.dlm")])
+    assert (told.exit_code, "dlm-lsp init" in told.output) == (1, True)
+    told = run.invoke(app, ["train", str(tmp_path)])
+    assert (told.exit_code, "is a directory" in told.output, "init" in told.output) == (1, True, False)
+
+
+def test_the_doctor_says_what_to_do_about_a_home_that_can_not_be_written(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file")
+    told = run.invoke(app, ["doctor", "--home", str(home)])
     assert told.exit_code == 1
-    assert "is not a file" in told.output
+    assert f"FAIL stores can't be written to {home}" in told.output
+    assert "DLM_HOME" in told.output
 
 
 def test_the_doctor_finds_this_machine_well(home: Path) -> None:
