@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from ulid import ULID
 
 from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Document, Problem, Severity
@@ -80,7 +81,10 @@ class Printer:
 
     def problems(self, document: Document | None) -> None:
         """Every problem of the document as `file:line:column: severity: message [code]`, 1-based."""
-        self.listed(self._path.name, document.problems if document else ())
+        problems = document.problems if document else ()
+        self.listed(self._path.name, problems)
+        if any(each.code in ("missing-key", "bad-value") and each.message.startswith("`dlm_id`") for each in problems):
+            self.say(f"a new one: dlm_id: {ULID()}", "dim")
 
     def listed(self, name: str, problems: Iterable[Problem]) -> None:
         """The same of any file of this name."""

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from dlm_lsp.cli.printer import Printer
+from dlm_lsp.document import parse
 from dlm_lsp.runs import events, narrate
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.telling import end_message
@@ -106,3 +107,12 @@ def test_a_note_is_said_once_however_often_its_record_is_told() -> None:
     for note in ("", "saved", "saved", "", "saved"):
         printer(None, replace(status, note=note))
     assert output.getvalue() == "saved\nsaved\n"
+
+
+@pytest.mark.parametrize("head", ["", "dlm_id: my-notes\n"])
+def test_a_document_without_an_id_is_told_one_that_it_can_take(head: str) -> None:
+    output = io.StringIO()
+    text = f"---\n{head}base_model: builtin:tiny\n---\nhello\n"
+    Printer(Console(file=output, width=100), PATH).problems(parse(text))
+    offered = output.getvalue().splitlines()[-1].removeprefix("a new one: ")
+    assert parse(text.replace(head, "", 1).replace("---\n", f"---\n{offered}\n", 1)).trainable

@@ -218,6 +218,25 @@ def test_delimiters_must_fill_their_lines() -> None:
     assert told(parse("\ufeffhello")) == [("frontmatter-missing", span(0, 1, 6))]
 
 
+def test_blank_lines_above_the_first_delimiter_are_removed_by_a_fix() -> None:
+    problem = parse(f"\n \n---\ndlm_id: {ID}\nbase_model: m\n---\nhello").problems[0]
+    (fix,) = problem.fixes
+    assert (problem.code, fix.range.start, fix.range.end, fix.text) == (
+        "frontmatter-missing",
+        Position(0, 0),
+        Position(2, 0),
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [("My notes", "dlm-lsp init --from"), ("dlm_id: x\n---\n", "three hyphens"), ("\n---\n", "above it")],
+)
+def test_a_text_without_frontmatter_is_told_how_to_get_one(text: str, advice: str) -> None:
+    assert advice in parse(text).problems[0].message
+
+
 def test_bytes_must_be_utf8() -> None:
     found = parse(b"---\nab\xffc")
     assert (only(found).code, only(found).range) == ("not-utf8", span(1, 2, 3))
