@@ -121,7 +121,7 @@ def _status(
             reason = _partly(section, incomplete, unlearned)
         else:
             state = SectionState.LEARNED
-    elif section.kind == "instruction":
+    elif section.kind == "instruction" or section.content.strip():
         reason = "It has an error, so nothing of it is learned until that is mended."
     return SectionStatus(
         section_id=section.section_id,

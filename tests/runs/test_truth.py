@@ -162,6 +162,9 @@ async def test_a_section_with_an_error_has_not_left_the_document(desk: Desk) -> 
     assert labels(desk) == ["has an error", "learned v1 · 0.60"]
     assert exchange_labels(desk)[:2] == ["learned v1 · 0.60"] * 2, "what can be read keeps its truth"
 
+    desk.supervisor.changed(desk.path, desk.write("\nA text.\n```\nthat never ends\n"))
+    assert labels(desk) == ["has an error"]
+
 
 async def test_a_document_with_broken_frontmatter_keeps_what_is_known(desk: Desk) -> None:
     await desk.learn(MANY)
