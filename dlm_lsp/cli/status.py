@@ -13,6 +13,8 @@ from rich.text import Text
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Section
+from dlm_lsp.runs.delta import Delta
+from dlm_lsp.runs.fingerprints import changed_shape_keys, shape_of
 from dlm_lsp.runs.history import Chapter, chapter_sentence
 from dlm_lsp.runs.labels import label, removed_sentence
 from dlm_lsp.runs.memory import Recall
@@ -38,11 +40,15 @@ REMOVED_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The same record that an editor would show, and what the store remembers; no truth where there is no text."""
+    """The same record that an editor would show, and what the store remembers; no truth where there is no text.
+
+    `reshaped` says that the current version is an adapter of another shape than the text asks for; else it is empty.
+    """
 
     record: DocumentStatus
     truth: Truth | None = None
     recall: Recall = field(default_factory=Recall)
+    reshaped: str = ""
 
     def as_json(self, *, history: bool = False) -> dict[str, Any]:
         """All of it as one JSON object, with `history` each section's: hashes and figures, no text of the document."""
@@ -67,7 +73,16 @@ def look(path: Path, home: Path | None) -> Look:
     truth = supervisor.truth(path)
     if truth is None:
         return Look(record)
-    return Look(record, truth, supervisor.recall_now(truth, removed=True))
+    return Look(record, truth, supervisor.recall_now(truth, removed=True), _reshaped(truth))
+
+
+def _reshaped(truth: Truth) -> str:
+    frontmatter, shape, version = truth.document.frontmatter, truth.view.ledger.shape, truth.status.version
+    if frontmatter is None or version is None or not shape:
+        return ""
+    keys = changed_shape_keys(shape, shape_of(frontmatter, truth.status.document))
+    delta = Delta(fresh=(), known=(), removed=0, shape_changed=keys)
+    return delta.shape_message(frontmatter.base_model, version_name(version)) if keys else ""
 
 
 def show(found: Look, console: Console, *, history: bool = False) -> None:
@@ -90,6 +105,8 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
     if truth is not None:
         say(f"summary  {truth.summary}")
         console.print(_table(found, truth, history=history))
+    if found.reshaped:
+        say(f"settings {found.reshaped}", "yellow")
     if record.config_changed and record.version is not None:
         say(f"settings {CONFIG_WAITS}")
     if record.removed:

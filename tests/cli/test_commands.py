@@ -127,6 +127,17 @@ def test_status_reads_only_and_tells_each_section(home: Path, notes: Path) -> No
     assert plain["sections"][0]["range"]["start"]["line"] == 5
 
 
+def test_status_says_that_another_base_cannot_go_on_with_the_version(home: Path, notes: Path) -> None:
+    notes.write_text(text(("Who?", "Mira.")))
+    with Command(home, "train", str(notes)) as command:
+        assert command.end() == 0, command.lines
+    assert "cannot be continued" not in run.invoke(app, ["status", str(notes), "--home", str(home)]).output
+    notes.write_text(notes.read_text().replace("builtin:tiny", "smollm2-135m"))
+    told = run.invoke(app, ["status", str(notes), "--home", str(home)]).output
+    assert "`base_model` changed, so version v0001 cannot be continued" in told
+    assert f"dlm-lsp train {notes} --full" in told
+
+
 def test_a_question_is_answered_by_what_was_learned(home: Path, notes: Path) -> None:
     notes.write_text(text(("Who keeps the lighthouse at Orvane?", "Mira Tolle keeps it.")))
     with Command(home, "prompt", str(notes), "Who keeps the lighthouse at Orvane?") as command:
