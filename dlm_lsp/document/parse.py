@@ -84,11 +84,14 @@ def _without_surrogates(text: str, problems: ProblemList) -> str:
 
 
 def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> None:
-    """A lesson that stands in the document twice is learned once; most often the second is a slip."""
-    identities = [lesson.identity for section in sections for lesson in section.lessons]
-    if len(set(identities)) == len(identities):
+    """A lesson that stands in the document twice is learned once, and most often the second is a slip; a question with
+    two answers can't be learned.
+    """
+    lessons = [lesson for section in sections for lesson in section.lessons]
+    if len({lesson.anchor for lesson in lessons}) == len(lessons):  # then no identity is there twice, either
         return
     first: dict[str, Range] = {}
+    asked: dict[tuple[str, str | None], Range] = {}
     for section in sections:
         is_prose = section.kind == "prose"
         places = [section.range] if is_prose else [exchange.range for exchange in section.exchanges]
@@ -96,6 +99,11 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
         for lesson, place in zip(section.lessons, places, strict=False):
             if lesson.identity not in first:
                 first[lesson.identity] = place
+                before = place if is_prose else asked.setdefault((lesson.anchor, section.adapter), place)
+                if before is not place and not problems.skip("two-answers"):
+                    message = "This question stands in the document already, with another answer: only one is learned."
+                    message += " Remove one, or ask differently."
+                    problems.add("two-answers", place, message, [Related("The first answer is here.", before)])
                 continue
             if problems.skip("duplicate-lesson"):
                 continue

@@ -170,7 +170,8 @@ def _partly(section: Section, incomplete: int, unlearned: int) -> str:
         unfinished = f"{incomplete} of {of} {noun}s unfinished"
         return f"The step cap came before all of it was trained ({unfinished}); Train Now continues."
     what = f"{unlearned} of {of} {noun}s" if of > 1 else f"this {noun}"
-    return f"The run ended before {what} was learned; Train Now continues."
+    was = "were" if unlearned > 1 else "was"
+    return f"The run ended before {what} {was} learned; Train Now continues."
 
 
 def _mean(values: list[float | None]) -> float | None:
