@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from dlm_lsp.runs.memory import Recall
 from dlm_lsp.runs.payload import payload, plain
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.snapshot import take
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import CONFIG_WAITS, count, headline, section_sentence
@@ -35,7 +37,7 @@ _STYLES = {
     SectionState.NEW: "cyan",
     SectionState.CHANGED: "cyan",
 }
-REMOVED_SHOWN = 20
+REMOVED_SHOWN = SOURCES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class Look:
     """The same record that an editor would show, and what the store remembers; no truth where there is no text.
 
     `reshaped` says that the current version is an adapter of another shape than the text asks for; else it is empty.
+    `sourced` are the sourced files by name, each with whether it is learned, partly learned or new.
     """
 
     record: DocumentStatus
     truth: Truth | None = None
     recall: Recall = field(default_factory=Recall)
     reshaped: str = ""
+    sourced: tuple[tuple[str, SectionState], ...] = ()
 
     def as_json(self, *, history: bool = False) -> dict[str, Any]:
         """All of it as one JSON object, with `history` each section's: hashes and figures, no text of the document."""
@@ -73,7 +77,7 @@ def look(path: Path, home: Path | None) -> Look:
     truth = supervisor.truth(path)
     if truth is None:
         return Look(record)
-    return Look(record, truth, supervisor.recall_now(truth, removed=True), _reshaped(truth))
+    return Look(record, truth, supervisor.recall_now(truth, removed=True), _reshaped(truth), _sourced(truth))
 
 
 def _reshaped(truth: Truth) -> str:
@@ -83,6 +87,23 @@ def _reshaped(truth: Truth) -> str:
     keys = changed_shape_keys(shape, shape_of(frontmatter, truth.status.document))
     delta = Delta(fresh=(), known=(), removed=0, shape_changed=keys)
     return delta.shape_message(frontmatter.base_model, version_name(version)) if keys else ""
+
+
+def _sourced(truth: Truth) -> tuple[tuple[str, SectionState], ...]:
+    document, lessons = truth.document, truth.view.ledger.lessons
+    if document.frontmatter is None or not document.frontmatter.training.sources or not document.trainable:
+        return ()
+    found = []
+    for section in take(truth.status.document, document).sections:
+        if section.origin is None:
+            continue
+        known = [lessons.get(each.identity) for each in section.lessons]
+        state = SectionState.NEW
+        if any(known):
+            learned = all(each is not None and each.complete and each.learned for each in known)
+            state = SectionState.LEARNED if learned else SectionState.PARTLY
+        found.append((section.origin, state))
+    return tuple(found)
 
 
 def show(found: Look, console: Console, *, history: bool = False) -> None:
@@ -104,7 +125,16 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
         say(f"store    {record.store}")
     if truth is not None:
         say(f"summary  {truth.summary}")
-        console.print(_table(found, truth, history=history))
+        if record.sections:
+            console.print(_table(found, truth, history=history))
+    if found.sourced:
+        counted = Counter(state for _, state in found.sourced)
+        states = ", ".join(f"{number} {state}" for state, number in counted.items())
+        say(f"sources  {count(len(found.sourced), 'file')}: {states}")
+        for name, state in found.sourced[:SOURCES_SHOWN]:
+            say(f"         {name}: {state}", _STYLES.get(state, "dim"))
+        if (more := len(found.sourced) - SOURCES_SHOWN) > 0:
+            say(f"         and {count(more, 'other')}", "dim")
     if found.reshaped:
         say(f"settings {found.reshaped}", "yellow")
     if record.config_changed and record.version is not None:

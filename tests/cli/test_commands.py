@@ -138,6 +138,20 @@ def test_status_says_that_another_base_cannot_go_on_with_the_version(home: Path,
     assert f"dlm-lsp train {notes} --full" in told
 
 
+def test_status_tells_of_sourced_files_too(home: Path, notes: Path) -> None:
+    folder = notes.with_name("texts")
+    folder.mkdir()
+    folder.joinpath("a.md").write_text("The bakery opens at five.\n")
+    notes.write_text(text(settings="training:\n  sources:\n  - path: texts\n"))
+    with Command(home, "train", str(notes)) as command:
+        assert command.end() == 0, command.lines
+    folder.joinpath("b.md").write_text("The ferry leaves at seven.\n")
+    told = run.invoke(app, ["status", str(notes), "--home", str(home)]).output.splitlines()
+    assert "sources  2 files: 1 learned, 1 new" in told
+    assert [line.strip() for line in told[-2:]] == ["a.md: learned", "b.md: new"]
+    assert "" not in told
+
+
 def test_a_question_is_answered_by_what_was_learned(home: Path, notes: Path) -> None:
     notes.write_text(text(("Who keeps the lighthouse at Orvane?", "Mira Tolle keeps it.")))
     with Command(home, "prompt", str(notes), "Who keeps the lighthouse at Orvane?") as command:
