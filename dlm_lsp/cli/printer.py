@@ -21,6 +21,7 @@ from dlm_lsp.runs.events import (
     HooksSaid,
     Phase,
     Skipped,
+    SourcesRead,
     Started,
     Step,
     Stopping,
@@ -63,6 +64,7 @@ class Printer:
         )
         self._task: TaskID | None = None
         self._noted = ""
+        self._source_problems: tuple[Problem, ...] = ()
 
     def __enter__(self) -> Printer:
         if self._console.is_terminal and self._shows_steps:
@@ -103,6 +105,9 @@ class Printer:
                 self.say(f"{what} {count(event.fresh, 'lesson')}{known}", "dim")
             case Phase() | Step():
                 self._progress(event, status)
+            case SourcesRead() if event.problems != self._source_problems:
+                self._source_problems = event.problems
+                self.listed(self._path.name, event.problems)
             case Absorbed() if event.added or event.removed:
                 self.say(f"absorbed {count(max(event.added, event.removed), 'section')}", "dim")
             case Swapped():

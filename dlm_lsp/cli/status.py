@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.wording import in_terminal
-from dlm_lsp.document import Section
+from dlm_lsp.document import Problem, Section
 from dlm_lsp.runs.delta import Delta
 from dlm_lsp.runs.fingerprints import changed_shape_keys, shape_of
 from dlm_lsp.runs.history import Chapter, chapter_sentence
@@ -45,7 +45,8 @@ class Look:
     """The same record that an editor would show, and what the store remembers; no truth where there is no text.
 
     `reshaped` says that the current version is an adapter of another shape than the text asks for; else it is empty.
-    `sourced` are the sourced files by name, each with whether it is learned, partly learned or new.
+    `sourced` are the sourced files by name, each with whether it is learned, partly learned or new; `left_out` says
+    what is wrong with the others.
     """
 
     record: DocumentStatus
@@ -53,6 +54,7 @@ class Look:
     recall: Recall = field(default_factory=Recall)
     reshaped: str = ""
     sourced: tuple[tuple[str, SectionState], ...] = ()
+    left_out: tuple[Problem, ...] = ()
 
     def as_json(self, *, history: bool = False) -> dict[str, Any]:
         """All of it as one JSON object, with `history` each section's: hashes and figures, no text of the document."""
@@ -77,7 +79,7 @@ def look(path: Path, home: Path | None) -> Look:
     truth = supervisor.truth(path)
     if truth is None:
         return Look(record)
-    return Look(record, truth, supervisor.recall_now(truth, removed=True), _reshaped(truth), _sourced(truth))
+    return Look(record, truth, supervisor.recall_now(truth, removed=True), _reshaped(truth), *_sourced(truth))
 
 
 def _reshaped(truth: Truth) -> str:
@@ -89,12 +91,13 @@ def _reshaped(truth: Truth) -> str:
     return delta.shape_message(frontmatter.base_model, version_name(version)) if keys else ""
 
 
-def _sourced(truth: Truth) -> tuple[tuple[str, SectionState], ...]:
+def _sourced(truth: Truth) -> tuple[tuple[tuple[str, SectionState], ...], tuple[Problem, ...]]:
     document, lessons = truth.document, truth.view.ledger.lessons
     if document.frontmatter is None or not document.frontmatter.training.sources or not document.trainable:
-        return ()
+        return (), ()
     found = []
-    for section in take(truth.status.document, document).sections:
+    snapshot = take(truth.status.document, document)
+    for section in snapshot.sections:
         if section.origin is None:
             continue
         known = [lessons.get(each.identity) for each in section.lessons]
@@ -103,7 +106,7 @@ def _sourced(truth: Truth) -> tuple[tuple[str, SectionState], ...]:
             learned = all(each is not None and each.complete and each.learned for each in known)
             state = SectionState.LEARNED if learned else SectionState.PARTLY
         found.append((section.origin, state))
-    return tuple(found)
+    return tuple(found), snapshot.source_problems
 
 
 def show(found: Look, console: Console, *, history: bool = False) -> None:
@@ -148,7 +151,9 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
             say(f"         {removed_sentence(lesson)}", "dim")
         if (more := len(truth.left) - REMOVED_SHOWN) > 0:
             say(f"         and {count(more, 'other')}", "dim")
-    Printer(console, record.document).problems(truth.document if truth else None)
+    printer = Printer(console, record.document)
+    printer.problems(truth.document if truth else None)
+    printer.listed(record.document.name, found.left_out)
 
 
 def _table(found: Look, truth: Truth, *, history: bool) -> Table:

@@ -150,6 +150,8 @@ def test_status_tells_of_sourced_files_too(home: Path, notes: Path) -> None:
     assert "sources  2 files: 1 learned, 1 new" in told
     assert [line.strip() for line in told[-2:]] == ["a.md: learned", "b.md: new"]
     assert "" not in told
+    notes.write_text(notes.read_text().replace("path: texts", "path: nowhere"))
+    assert "[source-missing]" in run.invoke(app, ["status", str(notes), "--home", str(home)]).output
 
 
 def test_a_question_is_answered_by_what_was_learned(home: Path, notes: Path) -> None:
