@@ -11,6 +11,7 @@ from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.reading import Reading, read_again, read_all
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
 
+MAX_TWO_ANSWERS = 20  # that are told: a document with more is made that way
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -54,6 +55,7 @@ def _read(text: str, problems: ProblemList, before: str = "", read: Reading | No
         reading = read_all(lines, parts, first_column, problems, (before, read) if read is not None else None)
     sections = tuple(section for section in reading.sections if section is not None)
     _check_duplicates(sections, problems)
+    _check_answers(sections, problems)
     said, parts = reading.head.said, reading.head.parts
     place = Range(parts.opener.start, parts.end)
     known = reading if reading.whole else None
@@ -84,14 +86,11 @@ def _without_surrogates(text: str, problems: ProblemList) -> str:
 
 
 def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> None:
-    """A lesson that stands in the document twice is learned once, and most often the second is a slip; a question with
-    two answers can't be learned.
-    """
-    lessons = [lesson for section in sections for lesson in section.lessons]
-    if len({lesson.anchor for lesson in lessons}) == len(lessons):  # then no identity is there twice, either
+    """A lesson that stands in the document twice is learned once; most often the second is a slip."""
+    identities = [lesson.identity for section in sections for lesson in section.lessons]
+    if len(set(identities)) == len(identities):
         return
     first: dict[str, Range] = {}
-    asked: dict[tuple[str, str | None], Range] = {}
     for section in sections:
         is_prose = section.kind == "prose"
         places = [section.range] if is_prose else [exchange.range for exchange in section.exchanges]
@@ -99,11 +98,6 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
         for lesson, place in zip(section.lessons, places, strict=False):
             if lesson.identity not in first:
                 first[lesson.identity] = place
-                before = place if is_prose else asked.setdefault((lesson.anchor, section.adapter), place)
-                if before is not place and not problems.skip("two-answers"):
-                    message = "This question stands in the document already, with another answer: only one is learned."
-                    message += " Remove one, or ask differently."
-                    problems.add("two-answers", place, message, [Related("The first answer is here.", before)])
                 continue
             if problems.skip("duplicate-lesson"):
                 continue
@@ -114,3 +108,24 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
             lines = section.range if only else place
             whole = Range(Position(lines.start.line, 0), Position(lines.end.line + 1, 0))
             problems.add("duplicate-lesson", place, message, related, [Fix(f"Remove this {what}", whole, "")])
+
+
+def _check_answers(sections: tuple[Section, ...], problems: ProblemList) -> None:
+    """A question with two answers can't be learned. The first of them are told."""
+    anchors = [lesson.anchor for section in sections for lesson in section.lessons]
+    if len(set(anchors)) == len(anchors):
+        return
+    asked: dict[tuple[str, str | None], tuple[str, Section, int]] = {}  # the answer's identity, and where it stands
+    told = 0
+    for section in sections:
+        for number, lesson in enumerate(section.lessons if section.kind == "instruction" else ()):
+            given = asked.setdefault((lesson.anchor, section.adapter), (lesson.identity, section, number))
+            if given[0] == lesson.identity:
+                continue
+            if told == MAX_TWO_ANSWERS or problems.skip("two-answers"):
+                return
+            told += 1
+            message = "This question stands in the document already, with another answer: only one is learned."
+            related = [Related("The first answer is here.", given[1].exchanges[given[2]].range)]
+            place = section.exchanges[number].range
+            problems.add("two-answers", place, f"{message} Remove one, or ask differently.", related)
