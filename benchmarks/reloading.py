@@ -129,13 +129,11 @@ def calling() -> tuple[float, float]:
         for text in ("", _HOOKS):
             hooks_path(path).write_text(text, encoding="utf-8")
             of = DocumentHooks(path)
-            called = CalledHooks(of, lambda: parse("---\n---\n"), lambda: False)
-            called.on(events.Started(document=path, run=1, at=0.0, kind="cycle", fresh=1, known=0), lambda event: None)
+            called = CalledHooks(of, lambda told: None, lambda: parse("---\n---\n"), lambda: False)
+            called.on(events.Started(document=path, run=1, at=0.0, kind="cycle", fresh=1, known=0))
             step = events.Step(document=path, run=1, at=0.0, step=1, total=9, loss=1.0, learning_rate=0.1, tokens=9)
             times = 20_000
-            spent.append(
-                timeit.timeit(lambda to=called, event=step: to.on(event, lambda told: None), number=times) / times
-            )
+            spent.append(timeit.timeit(lambda to=called, event=step: to.on(event), number=times) / times)
             of.forget()
     return spent[0], spent[1]
 

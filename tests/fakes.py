@@ -112,7 +112,7 @@ class FakeLearner:
         self.commits: list[tuple[str, str]] = []
         self._sessions: dict[str, dict[str, str]] = {}
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
         control.phase("load")
         self._sessions.setdefault(request.key, {})
         return SessionInfo(BASE_ID, None, 1_000, 10, 2048, DEVICE)

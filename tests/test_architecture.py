@@ -14,7 +14,7 @@ PACKAGE = Path(dlm_lsp.__file__).parent
 ROOMS = ("document", "store", "training", "runs", "serving", "server", "cli")
 MAY_IMPORT = {
     "document": set(),
-    "store": {"document"},
+    "store": set(),
     "training": {"document", "store"},
     "runs": {"document", "store", "training"},
     "serving": {"document", "store", "training", "runs"},
@@ -75,6 +75,11 @@ def test_torch_transformers_and_peft_are_imported_in_training_alone() -> None:
 def test_lsprotocol_and_pygls_are_imported_in_the_server_alone() -> None:
     users = {room for room, path in sources() for module in imports(path) if module.split(".")[0] in EDITOR}
     assert users == {"server"}
+
+
+def test_the_command_line_needs_the_server_only_to_start_it() -> None:
+    users = {path.name for room, path in sources() if room == "cli" for each in imports(path) if ".server" in each}
+    assert users == {"app.py"}
 
 
 def test_the_web_server_is_imported_in_serving_alone_and_the_prompt_line_in_the_terminal_s_command() -> None:

@@ -28,8 +28,9 @@ PUBLIC = {
     "dlm_lsp.store": {
         "NOTHING", "Chronicle", "Commit", "Curve", "DlmLock", "FailedRun", "HardwareTier", "Held", "Histories",
         "Holder", "Inspection", "JournalEntry", "Known", "Ledger", "Manifest", "Past", "Point", "Replay", "RunFacts",
-        "Snapshot", "Store", "StoreError", "TrainingRun", "Version", "VersionRecord", "dlm_home", "path_text",
-        "read_beneath", "read_regular", "read_start", "read_training_state", "readable", "version_name",
+        "Signature", "Snapshot", "Store", "StoreError", "TrainingRun", "Version", "VersionRecord", "dlm_home",
+        "path_text", "read_beneath", "read_regular", "read_start", "read_training_state", "readable", "signature",
+        "signature_of", "version_name",
     },
     "dlm_lsp.training": set(),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks.documents import document
 from benchmarks.figures import table
 from benchmarks.speed.table import Row, show
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.server.app import create_server
 from dlm_lsp.server.serve import collect_rarely
 from dlm_lsp.training.protocol import (
@@ -51,7 +52,7 @@ class Taught:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.handed = 0.0  # processor time of this process when the last plan was there
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
         raise NotImplementedError
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from benchmarks.client import Client
 from benchmarks.documents import document
 from benchmarks.figures import percentile
 from benchmarks.server_latency import STEADY, beside_work
-from benchmarks.speed.table import Row, show
+from benchmarks.speed.table import Row, run_alone
 
 _MOST = {"training (100 steps)": 15.0, "first save: import": 150.0, "first save: load": 150.0}  # ms, p99
 
@@ -41,10 +40,5 @@ def rows(quick: bool) -> list[Row]:
     return shown
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    print(show(rows(quick=False)))
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(rows, __doc__)

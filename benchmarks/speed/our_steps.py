@@ -72,6 +72,7 @@ def _base(job: dict[str, Any]) -> Any:
     return load_base(
         ResolvedBase("random", "benchmarks/random", place, "0" * 40, "LlamaForCausalLM", job["parameters"]),
         Device(job["device"], job["precision"]),
+        quantised=False,
     )
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.speed.table import Row, show
+from benchmarks.speed.table import Row, run_alone
 from dlm_lsp.training.memory import Load, Pass, activations, configured
 
 LLAMA = {
@@ -147,9 +147,5 @@ def rows(quick: bool) -> list[Row]:
     return found
 
 
-def main() -> None:
-    print(show(rows(quick=False)))
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(rows, __doc__)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import math
@@ -20,7 +19,7 @@ import psutil
 
 from benchmarks.client import Client
 from benchmarks.speed.first_save import Author
-from benchmarks.speed.table import Row, show
+from benchmarks.speed.table import Row, run_alone
 from dlm_lsp.training import learner
 
 _BASE = Path(learner.__file__).parent / "builtin" / "tiny" / "model.safetensors"
@@ -104,11 +103,5 @@ def rows(quick: bool) -> list[Row]:
     return told
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    print(show(rows(parser.parse_args().quick)))
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(rows, __doc__)

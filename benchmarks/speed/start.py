@@ -6,7 +6,6 @@ sees it, and the processor time that the server has used by then.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -17,7 +16,7 @@ import psutil
 
 from benchmarks.client import Client
 from benchmarks.figures import percentile, spread
-from benchmarks.speed.table import Row, show
+from benchmarks.speed.table import Row, run_alone
 
 LIMIT = 0.6  # seconds, of half of the starts
 HEAVY = "libtorch"  # is mapped into a process that has imported torch
@@ -51,11 +50,5 @@ def rows(quick: bool) -> list[Row]:
     return [Row("start → answer to initialize", condition, figure, f"≤ {LIMIT} s p50, torch absent", met)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    print(show(rows(parser.parse_args().quick)))
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(rows, __doc__)

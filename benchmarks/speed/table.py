@@ -1,8 +1,9 @@
-"""A measure's figure beside its target."""
+"""A measure's figure beside its target, and a measure that runs alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import argparse
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.figures import table
@@ -26,3 +27,10 @@ class Row:
 def show(rows: Iterable[Row]) -> str:
     cells = [[row.measure, row.condition, row.figure, row.target, row.verdict] for row in rows]
     return table(["measure", "condition", "figure", "target", ""], cells)
+
+
+def run_alone(rows: Callable[[bool], list[Row]], about: str | None) -> None:
+    """Shows what one measure gives; `rows` takes whether few rounds are enough."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it runs")
+    print(show(rows(parser.parse_args().quick)))

@@ -30,6 +30,7 @@ LearnerOption = Annotated[
     Literal["thread", "process"],
     typer.Option("--learner", help="Learn in this process, or in one of its own whose crash is survived."),
 ]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -129,13 +130,13 @@ def train(
     ] = False,
     learner: LearnerOption = "thread",
     home: HomeOption = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Learn what the document says and its adapter does not know yet."""
     from dlm_lsp.cli.train import train as run
     from dlm_lsp.runs.settings import RunSettings
 
-    _log(verbose)
+    _log(verbose=verbose)
     settings = RunSettings(
         max_steps=watch_max_steps,
         debounce_ms=watch_debounce_ms,
@@ -167,7 +168,7 @@ def prompt(
     from dlm_lsp.cli.prompt import prompt as run
     from dlm_lsp.runs.settings import RunSettings
 
-    _log(False)
+    _log()
     settings = RunSettings(home=home, warm_on_open=False, learner=learner)
     asking = run(
         _existing(document),
@@ -192,7 +193,7 @@ def status(
     """Say what has been learned, section by section. Reads only."""
     from dlm_lsp.cli.status import look, show
 
-    _log(False)
+    _log()
     found = look(_existing(document), home)
     if as_json:
         typer.echo(json.dumps(found.as_json(history=history), indent=2))
@@ -213,7 +214,7 @@ def answers(
     from dlm_lsp.cli.answers import answers as run
     from dlm_lsp.runs.settings import RunSettings
 
-    _log(False)
+    _log()
     settings = RunSettings(home=home, warm_on_open=False, learner=learner)
     raise typer.Exit(asyncio.run(run(_existing(document), _version(version, "--version"), settings)))
 
@@ -230,7 +231,7 @@ def revert(
     from dlm_lsp.cli.revert import revert as run
     from dlm_lsp.store import StoreError
 
-    _log(False)
+    _log()
     number = _version(version, "VERSION")
     try:
         typer.echo(asyncio.run(run(_existing(document), number, home)))
@@ -255,12 +256,12 @@ def serve_document(
     ] = None,
     learner: LearnerOption = "thread",
     home: HomeOption = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Let other tools on this machine ask it, as OpenAI's chat API has it; with --page, show the training live."""
     from dlm_lsp.runs.settings import RunSettings
 
-    _log(verbose)
+    _log(verbose=verbose)
     _refuse_outside(host, "--host")
     path = _existing(document)
     from dlm_lsp.cli.serve import serve as run
@@ -280,7 +281,7 @@ def attach(
     """Watch what the running servers of the document do, live; it only looks."""
     from dlm_lsp.cli.attach import attach as run
 
-    _log(False)
+    _log()
     raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
 
 
@@ -315,7 +316,7 @@ def _refuse_outside(host: str, option: str) -> None:
 
 def _version(named: str | None, where: str) -> int | None:
     """The number of a version as somebody names it on the command line, at `where`."""
-    from dlm_lsp.runs.reverting import named_version
+    from dlm_lsp.runs.versions import named_version
 
     number = None if named is None else named_version(named)
     if named is not None and number is None:
@@ -337,5 +338,5 @@ def _fail(message: str) -> None:
     raise typer.Exit(1)
 
 
-def _log(verbose: bool) -> None:
+def _log(*, verbose: bool = False) -> None:
     log_to_stderr(logging.INFO if verbose else logging.ERROR)

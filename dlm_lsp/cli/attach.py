@@ -11,24 +11,21 @@ from typing import Any
 from rich.console import Console
 
 from dlm_lsp.cli.ending import ending
+from dlm_lsp.cli.printer import is_told_plainly, say
 from dlm_lsp.cli.train import EXIT_FAILED, EXIT_OK
 from dlm_lsp.cli.watching import until
 from dlm_lsp.runs.following import Heard, follow
-from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.records import MAX_DOCUMENT_BYTES
 from dlm_lsp.runs.snapshot import read
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import start_message
 from dlm_lsp.store import Store, dlm_home, live, read_regular
-
-# Without a terminal, a line for every tenth of the steps is enough to see it going on.
-_PLAIN_LINES = 10
 
 
 async def attach(path: Path, home: Path | None, *, raw: bool) -> int:
     """Shows events until interrupted; an exit code. `raw`: each line as it came, and no other output."""
     console, beside = Console(), Console(stderr=True)
     if not live.SUPPORTED:
-        _say(
+        say(
             beside,
             "dlm-lsp: attaching is not possible on Windows yet; `dlm-lsp serve DOC --page` shows runs of its own",
         )
@@ -36,10 +33,10 @@ async def attach(path: Path, home: Path | None, *, raw: bool) -> int:
     try:
         frontmatter = read(read_regular(path, MAX_DOCUMENT_BYTES), None).frontmatter
     except OSError as error:
-        _say(beside, f"dlm-lsp: {path} cannot be read: {error.strerror or error}")
+        say(beside, f"dlm-lsp: {path} cannot be read: {error.strerror or error}")
         return EXIT_FAILED
     if frontmatter is None:
-        _say(beside, f"dlm-lsp: {path.name} has no valid dlm_id in its frontmatter, so no server can be found by it")
+        say(beside, f"dlm-lsp: {path.name} has no valid dlm_id in its frontmatter, so no server can be found by it")
         return EXIT_FAILED
 
     store = Store(dlm_home(home), frontmatter.dlm_id)
@@ -48,7 +45,7 @@ async def attach(path: Path, home: Path | None, *, raw: bool) -> int:
         what = f"no server has {path.name} open; waiting for one"
         if not store.exists():
             what = f"{path.name} was never learned; waiting for its first run"
-        _say(beside, f"{what} (Ctrl-C ends)", "yellow")
+        say(beside, f"{what} (Ctrl-C ends)", "yellow")
 
     shown = Shown(console)
 
@@ -82,22 +79,22 @@ class Shown:
         if told is None:
             pid = self._servers.pop(heard.source, None)
             if pid is not None:
-                _say(self._console, f"the server (process {pid}) has ended", "yellow")
+                say(self._console, f"the server (process {pid}) has ended", "yellow")
         elif told["type"] == "state":
             self._state(heard.source, told)
         elif told["type"] == "event" and (line := event_line(told)) and line != self._said:
             self._said = line
             which = f"[{self._servers.get(heard.source, '?')}] " if len(self._servers) > 1 else ""
-            _say(self._console, which + line, _STYLES.get(str(told.get("event")), ""))
+            say(self._console, which + line, _STYLES.get(str(told.get("event")), ""))
 
     def _state(self, source: str, told: dict[str, Any]) -> None:
         pid = told.get("pid")
         status = _table(told.get("status"))
         if source not in self._servers:
             self._servers[source] = pid if isinstance(pid, int) else 0
-            _say(self._console, f"attached to process {pid}: {Path(str(told.get('document'))).name}", "dim")
+            say(self._console, f"attached to process {pid}: {Path(str(told.get('document'))).name}", "dim")
         self._said = str(status.get("message") or "")
-        _say(self._console, self._said)
+        say(self._console, self._said)
 
 
 _STYLES = {
@@ -119,17 +116,12 @@ def event_line(told: dict[str, Any]) -> str:
             step, total = told.get("step"), told.get("total")
             if not isinstance(step, int) or not isinstance(total, int):
                 return ""
-            return message if step == 1 or step % max(1, total // _PLAIN_LINES) == 0 else ""
+            return message if is_told_plainly(step, total) else ""
         case "phase":
             return message if told.get("fraction") is None else ""
         case "started":
             fresh, known = told.get("fresh"), told.get("known")
-            what = "full retrain of" if told.get("kind") == "full" else "learning"
-            return (
-                f"{what} {count(fresh, 'lesson')}{f' ({known} known)' if known else ''}"
-                if isinstance(fresh, int)
-                else ""
-            )
+            return start_message(str(told.get("kind")), fresh, known or 0) if isinstance(fresh, int) else ""
         case "finished" | "skipped" | "failed" | "cancelled":
             notes = told.get("notes")
             return " · ".join([message, *(map(str, notes) if isinstance(notes, list) else ())])
@@ -141,7 +133,3 @@ def event_line(told: dict[str, Any]) -> str:
 
 def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)

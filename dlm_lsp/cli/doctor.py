@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dlm_lsp import __version__
-from dlm_lsp.runs.plain import escaped
+from dlm_lsp.cli.printer import say
 from dlm_lsp.store import dlm_home
 from dlm_lsp.training.quantised import qlora_obstacle
 
@@ -38,7 +38,7 @@ def examine(home: Path | None, console: Console) -> int:
         nonlocal well
         well = well and good is not False
         mark, style = {True: ("ok  ", "green"), None: ("note", "yellow"), False: ("FAIL", "red")}[good]
-        console.print(f"{mark} {escaped(text)}", style=style, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{mark} {text}", style)
 
     line(True, f"dlm-language-server {__version__}, Python {platform.python_version()} ({sys.executable})")
     for name in _PACKAGES:

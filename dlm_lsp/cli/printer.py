@@ -12,26 +12,10 @@ from ulid import ULID
 
 from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Document, Problem, Severity
-from dlm_lsp.runs.events import (
-    Absorbed,
-    Cancelled,
-    Event,
-    Failed,
-    Finished,
-    HooksSaid,
-    Phase,
-    Skipped,
-    SourcesRead,
-    Started,
-    Step,
-    Stopping,
-    Stuck,
-    Swapped,
-    Waiting,
-)
+from dlm_lsp.runs import events
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.telling import count, left_unlearned, progress_message
+from dlm_lsp.runs.telling import count, left_unlearned, progress_message, start_message
 
 _STYLES = {
     Severity.ERROR: "red",
@@ -39,8 +23,17 @@ _STYLES = {
     Severity.INFORMATION: "dim",
     Severity.HINT: "dim",
 }
-# Without a terminal, a line for every tenth of the steps is enough to see it going on.
-_PLAIN_LINES = 10
+_PLAIN_LINES = 10  # of the steps of a run, where there is no terminal: enough to see it going on
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """One line as it is, whatever it holds: not wrapped, without marks of its own, harmless for a terminal."""
+    console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def is_told_plainly(step: int, total: int) -> bool:
+    """Whether step `step` (from 1) of `total` is told where there is no terminal."""
+    return step == 1 or step % max(1, total // _PLAIN_LINES) == 0
 
 
 class Printer:
@@ -78,8 +71,7 @@ class Printer:
             self._bar.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        text = in_terminal(text, self._path)
-        self._console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, in_terminal(text, self._path), style)
 
     def problems(self, document: Document | None) -> None:
         """Every problem of the document as `file:line:column: severity: message [code]`, 1-based."""
@@ -97,48 +89,42 @@ class Printer:
                 _STYLES[problem.severity],
             )
 
-    def __call__(self, event: Event | None, status: DocumentStatus) -> None:
+    def __call__(self, event: events.Event | None, status: DocumentStatus) -> None:
+        if isinstance(event, events.TERMINAL):
+            self._end_bar()
+            for note in event.notes:
+                self.say(note, "yellow")
         match event:
-            case Started():
-                known = f" ({event.known} known)" if event.known else ""
-                what = "full retrain of" if event.kind == "full" else "learning"
-                self.say(f"{what} {count(event.fresh, 'lesson')}{known}", "dim")
-            case Phase() | Step():
+            case events.Started():
+                self.say(start_message(event.kind, event.fresh, event.known), "dim")
+            case events.Phase() | events.Step():
                 self._progress(event, status)
-            case SourcesRead() if event.problems != self._source_problems:
+            case events.SourcesRead() if event.problems != self._source_problems:
                 self._source_problems = event.problems
                 self.listed(self._path.name, event.problems)
-            case Absorbed() if event.added or event.removed:
+            case events.Absorbed() if event.added or event.removed:
                 self.say(f"absorbed {count(max(event.added, event.removed), 'section')}", "dim")
-            case Swapped():
+            case events.Swapped():
                 self.say("hooks swapped", "dim")
-            case HooksSaid() if event.detail:
+            case events.HooksSaid() if event.detail:
                 self.say(event.detail, "yellow")
-            case Stopping() if event.detail and event.seconds_left is None:
+            case events.Stopping() if event.detail and event.seconds_left is None:
                 self.say(f"stopping after this step, {event.detail}", "dim")
-            case Stuck():
+            case events.Stuck():
                 self.say(f"the run does not stop: {event.detail}", "red")
-            case Waiting():
+            case events.Waiting():
                 self.say(f"waiting for the store: {event.detail}", "yellow")
-            case Finished():
-                self._end()
+            case events.Finished():
                 loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""
-                self._notes(event)
                 self.say(f"{event.message}{loss} · {event.seconds:.1f} s", "green")
                 if event.learned.end == "cap" and (left := left_unlearned(event.learned)) and self._says_what_next:
                     more = "goes on with it" if left == 1 else "goes on with them"
                     self.say(f"Train Now {more}, and --continue-when-idle does so by itself", "dim")
-            case Skipped():
-                self._end()
-                self._notes(event)
+            case events.Skipped():
                 self.say(event.reason)
-            case Cancelled():
-                self._end()
-                self._notes(event)
+            case events.Cancelled():
                 self.say(status.last.message if status.last else "cancelled", "yellow")
-            case Failed():
-                self._end()
-                self._notes(event)
+            case events.Failed():
                 self.say(event.message, "red")
             case None if status.note != self._noted:
                 self._noted = status.note
@@ -147,7 +133,7 @@ class Printer:
             case _:
                 pass
 
-    def _progress(self, event: Phase | Step, status: DocumentStatus) -> None:
+    def _progress(self, event: events.Phase | events.Step, status: DocumentStatus) -> None:
         if status.run is None or not self._shows_steps:
             return
         message = escaped(progress_message(status.run))
@@ -155,15 +141,10 @@ class Printer:
             if self._task is None:
                 self._task = self._bar.add_task(message, total=100)
             self._bar.update(self._task, description=message, completed=status.run.percentage)
-        elif isinstance(event, Step) and (event.step == 1 or event.step % max(1, event.total // _PLAIN_LINES) == 0):
+        elif isinstance(event, events.Step) and is_told_plainly(event.step, event.total):
             self.say(f"  {message}")
 
-    def _notes(self, event: Skipped | Finished | Cancelled | Failed) -> None:
-        """What was repaired in the store."""
-        for note in event.notes:
-            self.say(note, "yellow")
-
-    def _end(self) -> None:
+    def _end_bar(self) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None

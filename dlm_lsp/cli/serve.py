@@ -15,7 +15,7 @@ from dlm_lsp.cli.around import around
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.train import EXIT_FAILED, EXIT_OK, ends_after_the_step, learn_saves
-from dlm_lsp.cli.watching import Signature, saves, signature
+from dlm_lsp.cli.watching import saves
 from dlm_lsp.document import Document
 from dlm_lsp.runs.broadcast import broadcasting
 from dlm_lsp.runs.settings import RunSettings
@@ -23,6 +23,7 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.serving import token as tokens
 from dlm_lsp.serving.host import listen
 from dlm_lsp.serving.service import Service
+from dlm_lsp.store import Signature, signature
 from dlm_lsp.training.choice import LEARNERS
 
 
@@ -52,7 +53,7 @@ async def serve(
             since = signature(path)
             supervisor.looked_at(path)
             streams = broadcast.streams if page else None
-            service = Service(supervisor, path, settings.home, listening, token, page=streams, training=watch)
+            service = Service(supervisor, path, settings.home, listening, token, streams=streams, training=watch)
             teardown.add(Stage.STOP, "new requests", service.end)
             ends_after_the_step(teardown, supervisor, printer)
             teardown.add(Stage.CLOSE, "the event socket", broadcast.end)

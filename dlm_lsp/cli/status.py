@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dlm_lsp.cli.printer import Printer
+from dlm_lsp.cli import printer
 from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Problem, Section
 from dlm_lsp.runs.delta import Delta
@@ -114,8 +114,7 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
     record, truth = found.record, found.truth
 
     def say(text: str, style: str = "") -> None:
-        text = in_terminal(text, record.document)
-        console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        printer.say(console, in_terminal(text, record.document), style)
 
     say(f"{record.document.name}: {record.note or headline(record)}", "bold")
     say(f"base     {record.base or 'unknown'}")
@@ -151,9 +150,9 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
             say(f"         {removed_sentence(lesson)}", "dim")
         if (more := len(truth.left) - REMOVED_SHOWN) > 0:
             say(f"         and {count(more, 'other')}", "dim")
-    printer = Printer(console, record.document)
-    printer.problems(truth.document if truth else None)
-    printer.listed(record.document.name, found.left_out)
+    printed = printer.Printer(console, record.document)
+    printed.problems(truth.document if truth else None)
+    printed.listed(record.document.name, found.left_out)
 
 
 def _table(found: Look, truth: Truth, *, history: bool) -> Table:

@@ -16,12 +16,13 @@ from dlm_lsp.cli.around import around
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.printer import Printer
 from dlm_lsp.cli.repl import Session, converse, talk
-from dlm_lsp.cli.watching import Signature, saves, signature, until
+from dlm_lsp.cli.watching import saves, until
 from dlm_lsp.runs.broadcast import broadcasting
 from dlm_lsp.runs.events import Cancelled, Event, Failed
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.store import Signature, signature
 from dlm_lsp.training.choice import LEARNERS
 
 # A first interrupt lets the step in flight end; this is how long it may take, in seconds.

@@ -9,10 +9,10 @@ from typing import Any
 
 from watchfiles import Change, awatch
 
+from dlm_lsp.store import Signature, signature
+
 # How soon the watch looks for a save that came before it stood, in milliseconds.
 _LOOK_AGAIN = 200
-
-Signature = tuple[int, int, int]
 
 
 async def saves(path: Path, since: Signature | None, stop: asyncio.Event) -> AsyncIterator[None]:
@@ -41,15 +41,6 @@ async def saves(path: Path, since: Signature | None, stop: asyncio.Event) -> Asy
         if group or (not watching and signature(path) != since):
             yield
         watching = True
-
-
-def signature(path: Path) -> Signature | None:
-    """Tells one state of a file from another; None while there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 async def until(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dlm_lsp.document.exchanges import due_header, header_name
+from dlm_lsp.document.frontmatter import DELIMITER
 from dlm_lsp.document.model import KeyPath, Position, Range, SectionKind
 from dlm_lsp.document.text import span
 
-_DELIMITER = "---"
 _KEY_LINE = re.compile(r"\s*(?:- +)*(?P<key>[\w.-]+)\s*:(?:\s+(?P<value>.*))?")
 _KEY = re.compile(r"(?P<key>[\w.?-]+)\s*:(?:\s+(?P<value>.*))?$")
 _WRITTEN_KEY = re.compile(r"\s*(?:- +)*(?P<word>\w*)")
@@ -101,7 +101,7 @@ def cursor_at(lines: Sequence[str], place: Position) -> Cursor | None:
     if place.line >= len(lines):
         return None
     closer = _closer(lines)
-    if lines and lines[0].lstrip("\ufeff") == _DELIMITER and place.line > 0 and (closer is None or place.line < closer):
+    if lines and lines[0].lstrip("\ufeff") == DELIMITER and place.line > 0 and (closer is None or place.line < closer):
         return _in_frontmatter(lines, place, closer or len(lines))
     if closer is None or place.line <= closer:
         return None
@@ -109,7 +109,7 @@ def cursor_at(lines: Sequence[str], place: Position) -> Cursor | None:
 
 
 def _closer(lines: Sequence[str]) -> int | None:
-    return next((number for number in range(1, len(lines)) if lines[number] == _DELIMITER), None)
+    return next((number for number in range(1, len(lines)) if lines[number] == DELIMITER), None)
 
 
 # --- frontmatter --------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ class _Parser:
     def _incomplete(self, record: Sequence[_Field]) -> None:
         due = self._order[len(record)]
         header = record[-1].header
-        end = self._end(header.line, record[-1].end)
+        end = self._end(record[-1].end)
         message = f"`{header.name}` is not followed by `{due}`: add it, alone on its line, with its text below."
         related = [Related(f"`{due}` is expected after this.", Range(end, end))]
         fixes = (Fix(f"Add `{due}`", Range(end, end), f"\n\n{due}\n"),)
@@ -217,16 +217,13 @@ class _Parser:
 
     def _exchange(self, record: Sequence[_Field]) -> Exchange:
         above = self._fence.start.line
-        (first, left), (last, right) = (
-            self._start(record[0].header.line),
-            self._end(record[-1].header.line, record[-1].end),
-        )
+        (first, left), (last, right) = self._start(record[0].header.line), self._end(record[-1].end)
         place = Range(Position(first - above, left), Position(last - above, right))
         rejected = record[2].body if len(record) > 2 else None
         return Exchange(record[0].body, record[1].body, place, rejected, record[0].header.probe)
 
-    def _end(self, start: int, stop: int) -> Position:
-        """The end of the last line between `start` and `stop` that is not blank."""
+    def _end(self, stop: int) -> Position:
+        """The end of the last line before `stop` that is not blank."""
         last = stop - 1
         while not self._lines[last].strip():
             last -= 1
@@ -241,7 +238,7 @@ class _Parser:
 
     def _line_range(self, number: int) -> Range:
         """A line, which is not blank, without the blanks around its text."""
-        return Range(self._start(number), self._end(number, number + 1))
+        return Range(self._start(number), self._end(number + 1))
 
     def _place(self, number: int) -> tuple[int, int]:
         """Line and column in the text at which a line of the body begins."""

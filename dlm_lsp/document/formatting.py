@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from dlm_lsp.document.body import ATTRIBUTE, ATTRIBUTE_FENCE
+from dlm_lsp.document.frontmatter import DELIMITER
 from dlm_lsp.document.model import Document, Position, Range, Section
 from dlm_lsp.document.parse import parse
 from dlm_lsp.document.text import LineIndex, line_end, span
@@ -20,7 +21,6 @@ from dlm_lsp.document.yaml_edit import Edit
 from dlm_lsp.document.yaml_layout import lay_out
 from dlm_lsp.document.yaml_text import YamlError, read_yaml
 
-DELIMITER = "---"
 _MEDIA = ("image", "audio")
 # All of a section but its place, and its exchanges, which follow from its content.
 _FIELDS = attrgetter(*({each.name for each in fields(Section)} - {"start_line", "end", "content", "records"}))

@@ -114,8 +114,6 @@ def lift_markers(
     beside it.
     """
     fields: dict[str, Any] = {}
-    if kind not in ("instruction", "preference"):
-        return 0, fields
     count = 0
     for line in lines:
         if not line.startswith("<!-- dlm-auto-") or (match := _MARKER.fullmatch(line)) is None:

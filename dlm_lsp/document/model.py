@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -162,6 +164,17 @@ class Section:
         """The exchanges with their places in the text."""
         return tuple(each.moved(max(self.start_line - 1, 0)) for each in self.records)
 
+    @cached_property
+    def identities(self) -> tuple[str, ...]:
+        """Those of its lessons, in their order."""
+        return tuple([lesson.identity for lesson in self.lessons])
+
+    @cached_property
+    def longest(self) -> tuple[int, int]:
+        """Letters of its longest lesson and of its longest answer; 0 where there is none."""
+        sizes = [(len(lesson.prompt), len(lesson.answer)) for lesson in self.lessons]
+        return max([sum(size) for size in sizes], default=0), max([answer for _, answer in sizes], default=0)
+
     def moved(self, lines: int) -> Section:
         """The same section, so many lines further down."""
         section = object.__new__(Section)  # thousands of them for one new line; `replace` takes ten times as long
@@ -191,7 +204,7 @@ class KeyPlace:
     value: Range
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """What a `.dlm` text says, and everything that is wrong with it.
 
@@ -207,6 +220,11 @@ class Document:
     keys: Mapping[KeyPath, KeyPlace] = field(default_factory=dict)
     frontmatter_range: Range | None = None
     reading: Reading | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def identities(self) -> frozenset[str]:
+        """Those of all its lessons."""
+        return frozenset(chain.from_iterable([section.identities for section in self.sections]))
 
     def key_place(self, path: KeyPath) -> KeyPlace | None:
         """Where the key stands, or its nearest parent that is written; None when none of them is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 
 from dlm_lsp.document.frontmatter import split
 from dlm_lsp.document.model import Document, Fix, Position, Range, Related, Section
@@ -53,7 +54,7 @@ def _read(text: str, problems: ProblemList, before: str = "", read: Reading | No
         if parts.body is None:
             return Document(plain, None, (), problems.finish(), {}, Range(parts.opener.start, parts.end))
         reading = read_all(lines, parts, first_column, problems, (before, read) if read is not None else None)
-    sections = tuple(section for section in reading.sections if section is not None)
+    sections = tuple([section for section in reading.sections if section is not None])
     _check_duplicates(sections, problems)
     _check_answers(sections, problems)
     said, parts = reading.head.said, reading.head.parts
@@ -87,7 +88,7 @@ def _without_surrogates(text: str, problems: ProblemList) -> str:
 
 def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> None:
     """A lesson that stands in the document twice is learned once; most often the second is a slip."""
-    identities = [lesson.identity for section in sections for lesson in section.lessons]
+    identities = list(chain.from_iterable([section.identities for section in sections]))
     if len(set(identities)) == len(identities):
         return
     first: dict[str, Range] = {}

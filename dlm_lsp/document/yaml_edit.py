@@ -16,7 +16,7 @@ from dlm_lsp.document.frontmatter import MAX_LENGTH, split
 from dlm_lsp.document.model import KeyPath, Position, Range
 from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
-from dlm_lsp.document.yaml_text import YamlError, read_yaml
+from dlm_lsp.document.yaml_text import YamlError, read_yaml, span_of
 from dlm_lsp.document.yaml_writing import block, flow
 
 _STEP = 2  # blanks of one level, where the frontmatter has no nested mapping to imitate
@@ -237,14 +237,14 @@ class _Frontmatter:
 
     def _into_mapping(self, node: MappingNode, key: str | int, value: object) -> Iterator[_Change]:
         if node.flow_style:
-            yield from self._into_flow(node, flow({key: value})[1:-1], "}")
+            yield from self._into_flow(node, flow({key: value})[1:-1])
             return
         keys = [key for key, _ in node.value]
         yield from self._into_block(node, keys, block({key: value}, keys[0].start_mark.column, self._step))
 
     def _into_sequence(self, node: SequenceNode, value: object) -> Iterator[_Change]:
         if node.flow_style:
-            yield from self._into_flow(node, flow(value), "]")
+            yield from self._into_flow(node, flow(value))
         else:
             yield from self._into_block(node, [node], block([value], node.start_mark.column, self._step))
 
@@ -258,7 +258,7 @@ class _Frontmatter:
             start = self._above_comments(entry.start_mark.index - entry.start_mark.column)
             yield _Change(start, start, lines)
 
-    def _into_flow(self, node: MappingNode | SequenceNode, item: str, closer: str) -> Iterator[_Change]:
+    def _into_flow(self, node: MappingNode | SequenceNode, item: str) -> Iterator[_Change]:
         inside = node.end_mark.index - 1
         if not node.value:
             yield _Change(inside, inside, item)
@@ -272,16 +272,7 @@ class _Frontmatter:
     # --- places ---
 
     def _end(self, node: Node) -> int:
-        """The first offset after `node` without the line ends and comments that PyYAML counts to a block's end."""
-        end: int = node.end_mark.index
-        if isinstance(node, ScalarNode):
-            start = node.start_mark.index
-            return start + len(self._text[start:end].rstrip()) if node.style in ("|", ">") else end
-        if isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
-            last = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
-            if last.start_mark.index >= node.start_mark.index:
-                return max(node.start_mark.index, self._end(last))
-        return end
+        return span_of(node, self._text)[1]
 
     def _next_line(self, offset: int) -> int:
         """Where the line after `offset` begins; `offset` itself where it begins one."""

@@ -201,7 +201,7 @@ class _Walk:
         if isinstance(node, SequenceNode) and isinstance(value, list) and len(value) == len(node.value):
             items = []
             for index, (child, item) in enumerate(zip(node.value, value, strict=True)):
-                span = self._span(child)
+                span = span_of(child, self._text)
                 self._result.places[(*path, index)] = KeySpan(span, span)
                 items.append(self.tree(child, item, (*path, index)))
             return items
@@ -215,7 +215,9 @@ class _Walk:
             key = self._loader.construct_object(key_node)
             if key in first:
                 name = key_node.value
-                self._result.duplicates.append(Duplicate((*path, name), self._span(first[key]), self._span(key_node)))
+                self._result.duplicates.append(
+                    Duplicate((*path, name), span_of(first[key], self._text), span_of(key_node, self._text))
+                )
             else:
                 first[key] = key_node
         last = {
@@ -226,23 +228,24 @@ class _Walk:
         for key, item in value.items():
             key_node, value_node = last.get(key, (node, node))  # not found: not-a-number, unequal to itself
             name = key if isinstance(key, str) else str(getattr(key_node, "value", key))
-            self._result.places[(*path, name)] = KeySpan(self._span(key_node), self._span(value_node))
+            self._result.places[(*path, name)] = KeySpan(span_of(key_node, self._text), span_of(value_node, self._text))
             if isinstance(key, str) and _is_text(key):
                 kept[name] = self.tree(value_node, item, (*path, name))
             else:
                 self._result.odd_keys.append(((*path, name), key))
         return kept
 
-    def _span(self, node: Node) -> Span:
-        """A node's place without the line ends and comments that PyYAML counts to a block's end."""
-        start, end = node.start_mark.index, node.end_mark.index
-        if isinstance(node, ScalarNode):
-            if node.style in ("|", ">"):
-                end = start + len(self._text[start:end].rstrip())
-        elif isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
-            last = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
-            end = max(start, self._span(last)[1]) if last.start_mark.index >= start else end
-        return (start, end)
+
+def span_of(node: Node, text: str) -> Span:
+    """A node's place in `text`, without the line ends and comments that PyYAML counts to a block's end."""
+    start, end = node.start_mark.index, node.end_mark.index
+    if isinstance(node, ScalarNode):
+        if node.style in ("|", ">"):
+            end = start + len(text[start:end].rstrip())
+    elif isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
+        last = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
+        end = max(start, span_of(last, text)[1]) if last.start_mark.index >= start else end
+    return (start, end)
 
 
 def _is_text(key: str) -> bool:

@@ -36,6 +36,10 @@ class Said:
     text: str
     cut: bool = False
 
+    @property
+    def shown(self) -> str:
+        return f"{self.text} …" if self.cut else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:

@@ -28,6 +28,7 @@ from dlm_lsp.training.protocol import (
     Question,
     Spoken,
     Unwatched,
+    unforeseen,
 )
 
 log = logging.getLogger(__name__)
@@ -264,4 +265,4 @@ def _version(subject: Subject, speaker: Speaker) -> Version | None:
 
 def _unforeseen(waiting: Waiting, error: BaseException) -> LearnerError:
     log.error("a question about %s failed", waiting.subject.path, exc_info=error)
-    return LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error")
+    return unforeseen(error)

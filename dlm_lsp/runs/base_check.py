@@ -39,9 +39,9 @@ def base_use(document: Document, frontmatter: Frontmatter) -> BaseUse:
     training = frontmatter.training
     tokens = targets = training.sequence_len
     if not training.sources:
-        lessons = [(len(each.prompt), len(each.answer)) for section in document.sections for each in section.lessons]
-        tokens = min(tokens, _rounded(max((prompt + answer for prompt, answer in lessons), default=0)))
-        targets = min(tokens, _rounded(max((answer for _, answer in lessons), default=0)))
+        longest = [section.longest for section in document.sections]
+        tokens = min(tokens, _rounded(max([letters for letters, _ in longest], default=0)))
+        targets = min(tokens, _rounded(max([answer for _, answer in longest], default=0)))
     return BaseUse(
         frontmatter.base_model,
         training.adapter,

@@ -12,7 +12,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.curves import Trace, sections_of
-from dlm_lsp.runs.hook_calls import NoHooks, RunHooks
+from dlm_lsp.runs.hook_calls import Emit, NoHooks, RunHooks
 from dlm_lsp.runs.settings import OnShapeChange
 from dlm_lsp.runs.snapshot import Snapshot
 from dlm_lsp.runs.steering import Steering
@@ -21,8 +21,6 @@ from dlm_lsp.store import Store
 from dlm_lsp.training.protocol import LearnPlan, PhaseName, Question, Revision, RunKind
 
 log = logging.getLogger(__name__)
-
-Emit = Callable[[events.Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +60,15 @@ class RunControl:
         question: Callable[[str], Question | None] = lambda key: None,
         hooks: RunHooks | None = None,
     ) -> None:
-        """`question` gives the next question for a step boundary of a run that trains the session of that key."""
+        """`question` gives the next question for a step boundary of a run that trains the session of that key.
+
+        Events pass through `hooks`, which have an emitter of their own; without hooks they go to `emit`.
+        """
         self._request = request
         self._steering = steering
-        self._emit = emit
         self._clock = clock
         self._question = question
-        self.hooks: RunHooks = hooks or NoHooks()
+        self.hooks: RunHooks = hooks or NoHooks(emit)
         self.texts: Texts | None = None  # while it trains
         self.trace: Trace | None = None
 
@@ -126,7 +126,7 @@ class RunControl:
 
     def tell(self, event: type[events.Event], /, **fields: Any) -> None:
         told = event(document=self._request.path, run=self._request.run, at=self._clock.now(), **fields)
-        self.hooks.on(told, self._emit)
+        self.hooks.on(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,13 @@ class Trace:
     """A run as it goes on. `at` in seconds since the epoch."""
 
     def __init__(self, run: int, kind: str, at: float, sections: tuple[str, ...] = ()) -> None:
-        self._run, self._kind, self._at, self._sections = run, kind, at, sections
+        self.run = run
+        self._kind, self._at, self._sections = kind, at, sections
         self._points: list[Point] = []
         self._phases: list[tuple[str, float]] = []
         self._newest: Point | None = None
         self._tokens = 0
         self._every = 1
-
-    @property
-    def run(self) -> int:
-        return self._run
 
     def learns(self, sections: Iterable[str]) -> None:
         """A newer text was taken in, and leaves these to be learned: the curve names what its version's record does."""
@@ -58,7 +54,7 @@ class Trace:
         if self._newest is not None and points[-1] != self._newest:
             points = [*points, self._newest]
         return Curve(
-            run=self._run,
+            run=self.run,
             kind=self._kind,
             version=version,
             started_at=self._at,
@@ -74,10 +70,9 @@ class Trace:
 
 
 def sections_of(sections: Iterable[Section], lessons: Iterable[Lesson]) -> tuple[str, ...]:
-    """The ids of the sections that these lessons are from."""
+    """The ids of the sections that these lessons are from, each once, in the order of the text."""
     wanted = {lesson.identity for lesson in lessons}
-    of_these = [each for each in sections for lesson in each.lessons if lesson.identity in wanted]
-    return tuple(next(same).section_id for _, same in groupby(of_these, id))
+    return tuple(dict.fromkeys(each.section_id for each in sections if not wanted.isdisjoint(each.identities)))
 
 
 class Curves:
@@ -145,20 +140,21 @@ def joined(stored: dict[str, Any], here: list[dict[str, Any]]) -> dict[str, Any]
 def _versions(store: Store) -> list[dict[str, Any]]:
     current, manifest = store.current(), store.manifest()
     journal = {entry.version: entry for entry in store.journal() if entry.event == "finished"}
-    found = []
+    found: list[dict[str, Any]] = []
     for version in store.versions():
         entry = journal.get(version.number)
         run = manifest.run_of(version.number) if manifest is not None else None
-        told: Mapping[str, Any] = {
-            "version": version.number,
-            "kind": entry.kind if entry else None,
-            "at": entry.at if entry else None,
-            "steps": entry.steps if entry else run.steps if run else None,
-            "loss": entry.loss if entry else run.final_train_loss if run else None,
-            "seconds": entry.seconds if entry else None,
-            "current": current is not None and current.number == version.number,
-        }
-        found.append(dict(told))
+        found.append(
+            {
+                "version": version.number,
+                "kind": entry.kind if entry else None,
+                "at": entry.at if entry else None,
+                "steps": entry.steps if entry else run.steps if run else None,
+                "loss": entry.loss if entry else run.final_train_loss if run else None,
+                "seconds": entry.seconds if entry else None,
+                "current": current is not None and current.number == version.number,
+            }
+        )
     return found
 
 

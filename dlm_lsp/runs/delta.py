@@ -103,27 +103,28 @@ def compare(
     """
     entries = ledger.lessons
     lessons = snapshot.lessons
-    asked = {each.identity for section in snapshot.sections if section.section_id in named for each in section.lessons}
-    unseen, capped = [], []
+    asked = {each for section in snapshot.sections if section.section_id in named for each in section.identities}
+    unseen, capped, met = [], [], list[Lesson]()
     for lesson in lessons:
         entry = entries.get(lesson.identity)
+        if entry is not None:
+            met.append(lesson)
         if entry is None or not entry.complete:
             unseen.append(lesson)
         elif not entry.learned:
             capped.append(lesson)
     new = (*unseen, *capped) if not named_only and (unseen or unfinished or asked) else ()
-    named_lessons = (lesson for lesson in lessons if lesson.identity in asked)
+    named_lessons = [lesson for lesson in lessons if lesson.identity in asked] if asked else []
     fresh = tuple({lesson.identity: lesson for lesson in (*new, *named_lessons)}.values())
     chosen = {lesson.identity for lesson in fresh}
-    present = [lesson.identity for lesson in lessons]
     shape = changed_shape_keys(ledger.shape, snapshot.fingerprints.shape) if ledger.shape else ()
     learned_on = ledger.base_revision if ledger.shape and BASE not in shape else None
     replaced = None not in (revision, learned_on) and revision != learned_on
     return Delta(
         fresh=fresh,
-        known=tuple([lesson for lesson in lessons if lesson.identity not in chosen and lesson.identity in entries]),
+        known=tuple([lesson for lesson in met if lesson.identity not in chosen]),
         partly=sum(1 for lesson in capped if lesson.identity not in chosen),
-        removed=len(entries.keys() - present),
+        removed=len(entries) - len(met),
         shape_changed=(BASE, *shape) if replaced else shape,
         base_replaced=replaced,
         config_changed=bool(ledger.config) and ledger.config != snapshot.fingerprints.config,

@@ -9,34 +9,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlm_lsp.document import Frontmatter, Lesson
+from dlm_lsp.document import Frontmatter
 from dlm_lsp.runs.effective import adapter_shape, training_settings
 from dlm_lsp.training.bases import registry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fingerprints:
     """`shape` is readable canonical JSON, so that a change can be named; `config` and `data` are 16 hex digits.
 
+    `identities` are those of the lessons, of which `data` is made when somebody asks for it: most saves do not.
     The fourth, that of the hooks, is of a file and no part of a snapshot: `hooks.HooksFile.digest`.
     """
 
     shape: str
     config: str
-    data: str
+    identities: frozenset[str]
+
+    @cached_property
+    def data(self) -> str:
+        return _hashed(json.dumps(sorted(self.identities), separators=(",", ":")))
 
 
-def fingerprints(frontmatter: Frontmatter, path: Path, lessons: Iterable[Lesson]) -> Fingerprints:
+def fingerprints(frontmatter: Frontmatter, path: Path, identities: frozenset[str]) -> Fingerprints:
     """Those of a document at `path` with these lessons."""
     return Fingerprints(
         shape=shape_of(frontmatter, path),
         config=config_digest(frontmatter),
-        data=_hashed(json.dumps(sorted({lesson.identity for lesson in lessons}), separators=(",", ":"))),
+        identities=identities,
     )
 
 

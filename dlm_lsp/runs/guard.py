@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from heapq import nsmallest
-from itertools import chain, islice, zip_longest
+from heapq import heapify, heappop
+from itertools import chain, islice
+from typing import Any
 
 from dlm_lsp.document import Lesson
 from dlm_lsp.store import Known
@@ -21,12 +22,34 @@ def guarded(known: Iterable[Lesson], entries: Mapping[str, Known]) -> tuple[str,
     By turns what was not looked at (or trained) for longest, so that everything comes up within some runs, and
     what is most at risk: forgotten already (it may have come back), or of the highest loss.
     """
-    found = [(lesson.identity, entries.get(lesson.identity)) for lesson in known]
-    learned = [(identity, entry) for identity, entry in found if entry is not None and entry.learned]
-    oldest = nsmallest(_MOST, [(_last_seen(entry), identity) for identity, entry in learned])
-    riskiest = nsmallest(_MOST, [(*_safety(entry), identity) for identity, entry in learned])
-    by_turns = chain.from_iterable(zip_longest(oldest, riskiest))
-    return tuple(islice(dict.fromkeys(each[-1] for each in by_turns if each is not None), _MOST))
+    by_age: list[tuple[int, str]] = []
+    by_risk: list[tuple[bool, float, str]] = []
+    for lesson in known:  # of thousands, at each save
+        identity = lesson.identity
+        entry = entries.get(identity)
+        if entry is not None and entry.learned:
+            version, seen, loss = entry.version, entry.scored_in, entry.score
+            by_age.append((version if seen is None or seen < version else seen, identity))
+            if loss is None:
+                loss = entry.loss_after or 0.0
+            by_risk.append((entry.forgotten_since is None, -loss, identity))
+    by_turns = chain.from_iterable(zip(_in_order(by_age), _in_order(by_risk), strict=True))
+    return tuple(islice(_once(by_turns), _MOST))
+
+
+def _in_order(found: list[Any]) -> Iterator[str]:
+    """The last part of each item, the smallest item first; the first ones cost less than sorting all."""
+    heapify(found)
+    while found:
+        yield heappop(found)[-1]
+
+
+def _once(identities: Iterable[str]) -> Iterator[str]:
+    seen = set[str]()
+    for identity in identities:
+        if identity not in seen:
+            seen.add(identity)
+            yield identity
 
 
 def after_look(entry: Known, score: LessonScore, margin: float, *, exchange: bool) -> Known:
@@ -52,8 +75,3 @@ def remembered(entry: Known) -> Known:
 def _last_seen(entry: Known) -> int:
     """The last version of which it is known how well it knows the lesson."""
     return entry.version if entry.scored_in is None else max(entry.version, entry.scored_in)
-
-
-def _safety(entry: Known) -> tuple[bool, float]:
-    loss = entry.score if entry.score is not None else entry.loss_after
-    return entry.forgotten_since is None, -(loss or 0.0)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from dlm_lsp.runs.telling import count
 from dlm_lsp.store import Chronicle, Past, version_name
+from dlm_lsp.store.history import EventKind
 
 MAX_CHAPTERS = 8
-
-ChapterEvent = Literal["learned", "partly", "rehearsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Chapter:
 
     version: int
     until: int
-    event: ChapterEvent
+    event: EventKind
     lessons: int = 1
     times: int = 1
     at: str | None = None  # ISO 8601, UTC
@@ -94,8 +92,8 @@ def _chapter(earlier: bool, pasts: Sequence[Past]) -> Chapter:
         event=first.kind,
         lessons=len(pasts),
         at=max((past.at for past in pasts if past.at), default=None),
-        loss_before=_mean([past.loss_before for past in pasts]),
-        loss_after=_mean([past.loss_after for past in pasts]),
+        loss_before=mean([past.loss_before for past in pasts]),
+        loss_after=mean([past.loss_after for past in pasts]),
         earlier=earlier,
         full=first.full,
         undone=first.undone,
@@ -115,6 +113,7 @@ def _rows(chapters: Iterable[Chapter]) -> list[Chapter]:
     return told
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are known; None if none is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -55,7 +55,7 @@ class Measured:
 class RunHooks(Protocol):
     """What a run knows of hooks: it lets each event pass through them, and tells what was committed."""
 
-    def on(self, event: events.Event, emit: Emit) -> None: ...
+    def on(self, event: events.Event) -> None: ...
 
     def committed(
         self, learner: Learner, session: SessionRequest, learned: Learned, lessons: tuple[Lesson, ...]
@@ -66,8 +66,11 @@ class RunHooks(Protocol):
 class NoHooks:
     """Of a run without hooks."""
 
-    def on(self, event: events.Event, emit: Emit) -> None:
-        emit(event)
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def on(self, event: events.Event) -> None:
+        self._emit(event)
 
     def committed(
         self, learner: Learner, session: SessionRequest, learned: Learned, lessons: tuple[Lesson, ...]
@@ -107,10 +110,16 @@ class DocumentHooks:
 
 
 class CalledHooks:
-    """The hooks of a document during one run, on the worker's thread. `learns` tells the text that the run learns."""
+    """The hooks of a document during one run, on the worker's thread.
 
-    def __init__(self, document: DocumentHooks, learns: Callable[[], Document], stopped: Callable[[], bool]) -> None:
+    `emit` tells what passed through them; `learns` says which text the run learns.
+    """
+
+    def __init__(
+        self, document: DocumentHooks, emit: Emit, learns: Callable[[], Document], stopped: Callable[[], bool]
+    ) -> None:
         self._of = document
+        self._emit = emit
         self._learns = learns
         self._stopped = stopped
         self._begun = False
@@ -118,80 +127,80 @@ class CalledHooks:
         self._problems: dict[str, Problem] = {}  # by hook
         self._committed: tuple[Learner, SessionRequest, Learned, tuple[Lesson, ...]] | None = None
 
-    def on(self, event: events.Event, emit: Emit) -> None:
+    def on(self, event: events.Event) -> None:
         """Tells `event`, and calls the hook for it: before the end of a run is told, and after all else is."""
         ends = isinstance(event, events.TERMINAL)
         if not ends:
-            emit(event)
+            self._emit(event)
         try:
-            self._on(event, emit)
+            self._on(event)
         except Exception:  # whatever it is, a run does not fail of its hooks
             log.exception("the hooks of %s could not be called", event.document.name)
         if ends:
-            emit(event)
+            self._emit(event)
 
     def committed(
         self, learner: Learner, session: SessionRequest, learned: Learned, lessons: tuple[Lesson, ...]
     ) -> None:
         self._committed = (learner, session, learned, lessons)
 
-    def _on(self, event: events.Event, emit: Emit) -> None:
+    def _on(self, event: events.Event) -> None:
         if self._of.forgotten:
             return
         if isinstance(event, events.Started):
             self._begun = True
-            self._begin(event, emit)
-            self._call(event, emit, "on_start", event.kind, event.fresh, event.known)
+            self._begin(event)
+            self._call(event, "on_start", event.kind, event.fresh, event.known)
         elif not self._begun:
             return
         elif isinstance(event, events.Step):
-            self._swap(event, emit)
+            self._swap(event)
             if "on_step" in self._of.loaded.functions:
-                self._call(event, emit, "on_step", event.step, event.loss, event.learning_rate)
+                self._call(event, "on_step", event.step, event.loss, event.learning_rate)
         elif isinstance(event, events.Absorbed):
-            self._call(event, emit, "on_absorb", event.added, event.removed)
+            self._call(event, "on_absorb", event.added, event.removed)
         elif isinstance(event, events.Finished):
-            self._checkpoint(event, emit)
-            self._call(event, emit, "on_finish", event.version, event.message)
+            self._checkpoint(event)
+            self._call(event, "on_finish", event.version, event.message)
         elif isinstance(event, events.Failed):
-            self._call(event, emit, "on_fail", event.code, event.message)
+            self._call(event, "on_fail", event.code, event.message)
         elif isinstance(event, events.Cancelled):
-            self._call(event, emit, "on_fail", "cancelled", event.detail or "the run was cancelled")
+            self._call(event, "on_fail", "cancelled", event.detail or "the run was cancelled")
 
     # -- loading
 
-    def _begin(self, event: events.Event, emit: Emit) -> None:
+    def _begin(self, event: events.Event) -> None:
         """What lies there now is what the run begins with."""
         self._of.offer(None)
         try:
             file = hooks.read(self._of.path)
         except HooksBrokenError as broken:
-            self._broken(event, emit, broken.problem)
+            self._broken(event, broken.problem)
             return
-        if file.digest != self._of.loaded.file.digest and not self._install(file, event, emit):
+        if file.digest != self._of.loaded.file.digest and not self._install(file, event):
             return
-        self._tell(event, emit)
+        self._tell(event)
 
-    def _swap(self, event: events.Event, emit: Emit) -> None:
+    def _swap(self, event: events.Event) -> None:
         """At a step boundary: the newest file takes over, if it can be loaded and is for what the run trains."""
         offer = self._of.take()
         if offer is None:
             return
         if offer.file.digest == self._of.loaded.file.digest:
-            self._tell(event, emit)  # something else was tried meanwhile
+            self._tell(event)  # something else was tried meanwhile
             return
         if difference(self._learns(), offer.beside, event.document).change in (Change.CONFIG, Change.SHAPE):
             log.info("hooks are not swapped: the configuration they were saved with begins with the next run")
             return
-        emit(_event(events.Swapping, event, hooks=offer.file.short))
-        if self._install(offer.file, event, emit):
-            emit(_event(events.Swapped, event, hooks=offer.file.short))
-            self._tell(event, emit)
+        self._emit(_event(events.Swapping, event, hooks=offer.file.short))
+        if self._install(offer.file, event):
+            self._emit(_event(events.Swapped, event, hooks=offer.file.short))
+            self._tell(event)
 
-    def _install(self, file: HooksFile, event: events.Event, emit: Emit) -> bool:
+    def _install(self, file: HooksFile, event: events.Event) -> bool:
         """Imports `file` first, and only then lets it take the place of the old one."""
         if self._of.thread.busy:
-            self._broken(event, emit, self._still_busy(file))
+            self._broken(event, self._still_busy(file))
             return False
         call = self._of.thread.call(lambda _: hooks.load(file, self._of.state), IMPORT_BUDGET, self._stopped)
         if call is None or call.error is not None:
@@ -201,7 +210,7 @@ class CalledHooks:
             else:
                 line = hooks.problem_of(error or HookOverrunError(), file).range
                 problem = Problem(hooks.IMPORT, Severity.ERROR, f"importing took more than {IMPORT_BUDGET:g} s", line)
-            self._broken(event, emit, problem)
+            self._broken(event, problem)
             return False
         assert isinstance(call.value, Hooks)
         before, self._of.loaded = self._of.loaded, call.value
@@ -210,10 +219,10 @@ class CalledHooks:
         self._slow.clear()
         return True
 
-    def _broken(self, event: events.Event, emit: Emit, problem: Problem) -> None:
+    def _broken(self, event: events.Event, problem: Problem) -> None:
         """The old hooks go on."""
         log.info("%s was not loaded: line %d: %s", self._of.path, problem.range.start.line + 1, problem.message)
-        emit(_event(events.HooksTold, event, problems=(problem,)))
+        self._emit(_event(events.HooksTold, event, problems=(problem,)))
 
     def _still_busy(self, file: HooksFile) -> Problem:
         text = (
@@ -223,12 +232,12 @@ class CalledHooks:
 
     # -- calling
 
-    def _call(self, event: events.Event, emit: Emit, name: str, *values: object) -> None:
+    def _call(self, event: events.Event, name: str, *values: object) -> None:
         function = self._of.loaded.functions.get(name)
         if function is not None:
-            self._called(event, emit, name, lambda _: function(*values))
+            self._called(event, name, lambda _: function(*values))
 
-    def _called(self, event: events.Event, emit: Emit, name: str, job: Callable[[Call], object]) -> None:
+    def _called(self, event: events.Event, name: str, job: Callable[[Call], object]) -> None:
         file, function = self._of.loaded.file, self._of.loaded.functions[name]
         if self._of.thread.busy:
             return  # told when it began to be
@@ -240,8 +249,8 @@ class CalledHooks:
             line = hooks.problem_of(call.error, file).range if call and call.error else hooks.place_of(function, file)
             ended = "it was stopped" if call is not None else "training goes on without hooks until it returns"
             text = f"{name} took more than {took:.1f} s: {ended}"
-            self._trouble(event, emit, name, Problem(hooks.SLOW, Severity.WARNING, text, line))
-            self._name_slow(event, emit, name, f"hook {name} took more than {took:.1f} s")
+            self._trouble(event, name, Problem(hooks.SLOW, Severity.WARNING, text, line))
+            self._name_slow(event, name, f"hook {name} took more than {took:.1f} s")
             return
         if call.error is not None:
             problem = hooks.problem_of(call.error, file, hooks.ERROR, hook=name)
@@ -249,28 +258,28 @@ class CalledHooks:
                 log.warning(
                     "a hook failed: %s line %d: %s", file.path.name, problem.range.start.line + 1, problem.message
                 )
-            self._trouble(event, emit, name, problem)
+            self._trouble(event, name, problem)
         if took > SLOW:
-            self._name_slow(event, emit, name, f"hook {name} takes {took:.1f} s")
+            self._name_slow(event, name, f"hook {name} takes {took:.1f} s")
 
-    def _trouble(self, event: events.Event, emit: Emit, name: str, problem: Problem) -> None:
+    def _trouble(self, event: events.Event, name: str, problem: Problem) -> None:
         if self._problems.get(name) != problem:
             self._problems[name] = problem
-            self._tell(event, emit)
+            self._tell(event)
 
-    def _name_slow(self, event: events.Event, emit: Emit, name: str, text: str) -> None:
+    def _name_slow(self, event: events.Event, name: str, text: str) -> None:
         if name not in self._slow:
             self._slow.add(name)
             log.info("%s of %s", text, self._of.path.name)
-            emit(_event(events.HooksSaid, event, detail=text))
+            self._emit(_event(events.HooksSaid, event, detail=text))
 
-    def _tell(self, event: events.Event, emit: Emit) -> None:
+    def _tell(self, event: events.Event) -> None:
         """All that is wrong with the hooks that are loaded."""
-        emit(_event(events.HooksTold, event, problems=(*self._of.loaded.doubts, *self._problems.values())))
+        self._emit(_event(events.HooksTold, event, problems=(*self._of.loaded.doubts, *self._problems.values())))
 
     # -- a committed version
 
-    def _checkpoint(self, event: events.Finished, emit: Emit) -> None:
+    def _checkpoint(self, event: events.Finished) -> None:
         function = self._of.loaded.functions.get("on_checkpoint")
         if function is None or self._committed is None:
             return
@@ -290,7 +299,7 @@ class CalledHooks:
 
             return function(event.version, evaluate, ask)
 
-        self._called(event, emit, "on_checkpoint", job)
+        self._called(event, "on_checkpoint", job)
 
 
 class _While(Unwatched):

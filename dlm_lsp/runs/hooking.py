@@ -11,7 +11,7 @@ from pathlib import Path
 from dlm_lsp.document import Problem
 from dlm_lsp.runs import events, hooks
 from dlm_lsp.runs.clock import Clock, Timer
-from dlm_lsp.runs.hook_calls import CalledHooks, DocumentHooks, NoHooks, Offer, RunHooks
+from dlm_lsp.runs.hook_calls import CalledHooks, DocumentHooks, Emit, NoHooks, Offer, RunHooks
 from dlm_lsp.runs.hooks import HooksBrokenError, HooksFile
 from dlm_lsp.runs.narrate import HOOKS_SWAPPED
 from dlm_lsp.runs.records import Record, Records
@@ -59,11 +59,11 @@ class Hooking:
         known = self._known.get(document)
         return known.problems if known is not None else ()
 
-    def of_run(self, record: Record, steering: Steering) -> RunHooks:
-        """The hooks for a run that begins now."""
+    def of_run(self, record: Record, steering: Steering, emit: Emit) -> RunHooks:
+        """The hooks for a run that begins now, and tells its events through `emit`."""
         if not self.allowed:
-            return NoHooks()
-        return CalledHooks(self._of(record).hooks, lambda: steering.learns, steering.stop.is_set)
+            return NoHooks(emit)
+        return CalledHooks(self._of(record).hooks, emit, lambda: steering.learns, steering.stop.is_set)
 
     def allow(self, enabled: bool) -> None:
         """The setting or the trust may have changed: what is not allowed any more is forgotten, what is now is read."""

@@ -129,9 +129,7 @@ def load(file: HooksFile, kept: dict[str, Any]) -> Hooks:
     return hooks
 
 
-def problem_of(
-    error: BaseException, file: HooksFile, code: str = IMPORT, severity: Severity = Severity.ERROR, hook: str = ""
-) -> Problem:
+def problem_of(error: BaseException, file: HooksFile, code: str = IMPORT, hook: str = "") -> Problem:
     """An exception as a problem on the line of `file` that raised it, the innermost one."""
     number = 0
     if isinstance(error, SyntaxError) and error.filename == str(file.path) and error.lineno:
@@ -143,7 +141,7 @@ def problem_of(
         trace = trace.tb_next
     said = error.msg if isinstance(error, SyntaxError) else str(error)
     text = " ".join(f"{type(error).__name__}: {said}".split())[:300].rstrip(": ")
-    return Problem(code, severity, f"{hook}: {text}" if hook else text, _line(number, file))
+    return Problem(code, Severity.ERROR, f"{hook}: {text}" if hook else text, _line(number, file))
 
 
 def place_of(function: Callable[..., object], file: HooksFile) -> Range:

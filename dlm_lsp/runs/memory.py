@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from dlm_lsp.document import Lesson, SectionKind
-from dlm_lsp.document.exchanges import parse_exchanges
-from dlm_lsp.document.identity import exchange_lessons, prose_lessons
-from dlm_lsp.document.problems import ProblemList
-from dlm_lsp.document.text import span
+from dlm_lsp.document import SectionKind
+from dlm_lsp.document.sourced import kept_lessons
 from dlm_lsp.store import NOTHING, Chronicle, Histories, Ledger, Snapshot, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -89,16 +86,8 @@ class Memory:
 def _words(snapshots: Collection[Snapshot]) -> dict[str, Words]:
     found: dict[str, Words] = {}
     for snapshot in snapshots:
-        for lesson in _lessons(snapshot):
+        for lesson in kept_lessons(snapshot.section_type, snapshot.content):
             begin = next((line for line in (lesson.prompt or lesson.answer).splitlines() if line.strip()), "").strip()
             text = begin if len(begin) <= WORDS else f"{begin[: WORDS - 1].rstrip()}…"
             found[lesson.identity] = Words(cast(SectionKind, snapshot.section_type), text)
     return found
-
-
-def _lessons(snapshot: Snapshot) -> tuple[Lesson, ...]:
-    if snapshot.section_type == "prose":
-        return prose_lessons(snapshot.content)
-    if snapshot.section_type == "instruction":
-        return exchange_lessons(parse_exchanges("instruction", snapshot.content, 0, span(0, 0, 0), ProblemList()))
-    return ()

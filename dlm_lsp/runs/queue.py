@@ -110,23 +110,17 @@ class RunQueue:
         What was already waited for stays part of it: a full retrain, unfinished lessons, a save, other sections.
         """
         record.broken = False
-        waiting = record.pending
         wish = Pending(0, kind, document, unfinished, named=only, named_only=bool(only))
-        if waiting is not None:
-            before = self._purpose(record, waiting)
-            wish.joined(waiting)
+        waiting, record.pending = record.pending, wish
+        if waiting is None:
+            wish.run = next(self._runs)
+        else:
             wish.run, wish.ready = waiting.run, waiting.ready
-            if waiting.detail:  # a run ends early for it, and leaves something to finish, whatever is saved now
-                wish.detail = RESTARTING
-            record.pending = wish
-            if before != self._purpose(record, wish) and record.running is None:
-                self._tell_queued(record, wish)
-            else:
-                self.records.refresh(record)
-            return
-        wish.run = next(self._runs)
-        record.pending = wish
-        if record.running is None:
+            wish.joined(waiting)
+            if waiting.restart:  # a run ends early for it, and leaves something to finish, whatever is saved now
+                wish.restart = RESTARTING
+        news = waiting is None or self._purpose(record, waiting) != self._purpose(record, wish)
+        if news and record.running is None:
             self._tell_queued(record, wish)
         else:
             self.records.refresh(record)
@@ -140,7 +134,7 @@ class RunQueue:
             kind=pending.kind,
             detail=detail,
             purpose=purpose,
-            restarts=bool(pending.detail),
+            restarts=bool(pending.restart),
         )
 
     def _purpose(self, record: Record, pending: Pending) -> str:
@@ -197,7 +191,7 @@ class RunQueue:
             store=store,
             max_steps=self.settings.max_steps,
             keep_versions=self.settings.keep_versions,
-            unfinished=pending.unfinished or bool(pending.detail),
+            unfinished=pending.unfinished or bool(pending.restart),
             on_shape_change=self.settings.on_shape_change,
             retrain_on_config=self.settings.retrain_on_config,
             named=pending.named,
@@ -206,11 +200,11 @@ class RunQueue:
             lost=record.view.lost,
         )
         self._active = record
-        record.restarts = record.restarts + 1 if pending.detail else 0
+        record.restarts = record.restarts + 1 if pending.restart else 0
         steering = Steering(request.document)
         early = self.succession.early_stop(record, pending.run, self.settings.stop_deadline_seconds)
         record.running = Running(request, steering, early)
-        called = self.hooking.of_run(record, steering)
+        called = self.hooking.of_run(record, steering, self._post)
         control = RunControl(request, steering, self._post, self._clock, self.asking.during_run, called)
         self.worker.submit(lambda: execute(request, self.warmth.learner, control, self._clock))
 
@@ -303,7 +297,7 @@ class RunQueue:
             else:
                 record.pending = None
         elif pending is not None:
-            self._tell_queued(record, pending, pending.detail)
+            self._tell_queued(record, pending, pending.restart)
             if pending.offered:  # the run ended before it could take it in
                 pending.offered = False
                 self._quiet(record)

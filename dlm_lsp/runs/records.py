@@ -40,9 +40,10 @@ class Pending:
     """The one waiting run of a document, always for the newest saved text.
 
     `unfinished`: continue lessons that a cap ended, too. `ready`: the debounce is over. `offered`: the run that goes
-    on may take the text in, and then this one is not needed any more. `detail`: what it restarts with, to finish what
-    the run before had to leave. `held`: the newest saved text has errors, and the restart waits for one without.
-    `named`: ids of sections that are trained whether they were learned or not; `named_only`: nobody asked for more.
+    on may take the text in, and then this one is not needed any more. `restart`: what it restarts with, to finish what
+    the run before had to leave; empty where none ends for it. `held`: the newest saved text has errors, and the restart
+    waits for one without. `named`: ids of sections that are trained whether they were learned or not; `named_only`:
+    nobody asked for more.
     """
 
     run: int
@@ -51,7 +52,7 @@ class Pending:
     unfinished: bool = False
     ready: bool = False
     offered: bool = False
-    detail: str = ""
+    restart: str = ""
     held: bool = False
     named: frozenset[str] = frozenset()
     named_only: bool = False

@@ -53,7 +53,7 @@ def _changed_config(old: Frontmatter, new: Frontmatter) -> tuple[tuple[str, str]
 
 
 def _identities(document: Document) -> frozenset[str]:
-    return frozenset(lesson.identity for section in document.sections for lesson in section.lessons)
+    return document.identities
 
 
 def _text(value: object) -> str:

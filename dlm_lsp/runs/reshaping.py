@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from dlm_lsp.document.model import KeyPath
 from dlm_lsp.document.schema import TrainingConfig
 from dlm_lsp.document.yaml_edit import Edit, YamlEditError, apply_edit, remove_key, set_value
 from dlm_lsp.runs.fingerprints import changed_shape_keys, shape_of, shape_value
+from dlm_lsp.runs.sources import relative
 
 _LINES = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
@@ -52,11 +52,8 @@ def _written(base: object, path: Path) -> object:
     """A folder is recorded by its whole path; a document names it from where it lies."""
     if not isinstance(base, str) or not Path(base).is_absolute():
         return base
-    try:
-        near = Path(os.path.relpath(base, path.parent)).as_posix()
-    except ValueError:  # on another drive
-        return base
-    return base if near.startswith("../../../") else near if near.startswith("..") else f"./{near}"
+    near = relative(base, path.parent)
+    return base if near is None else near if near.startswith("..") else f"./{near}"
 
 
 def _whole(before: str, after: str) -> Edit:

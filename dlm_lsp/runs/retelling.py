@@ -48,13 +48,12 @@ class Retelling:
     def _by(self, facts: Facts, document: Document, tell: Tell) -> tuple[SectionStatus, ...]:
         """The statuses of the sections before, by the new facts."""
         told, stale = self._told, set[int]()
-        if told and (names := _changed(self._facts, facts)):
-            stale = {
-                number
-                for number, section in enumerate(self._sections)
-                for lesson in section.lessons
-                if lesson.identity in names or lesson.anchor in names
-            }
+        names, anchors = _changed(self._facts, facts) if told else (set[str](), frozenset[str]())
+        sections = self._sections
+        if names:
+            stale.update([n for n, section in enumerate(sections) if not names.isdisjoint(section.identities)])
+        if anchors:
+            stale.update([n for n, each in enumerate(sections) for lesson in each.lessons if lesson.anchor in anchors])
         if self._facts.versions != facts.versions:
             stale.update([number for number, status in enumerate(told) if status.forgotten])
         if not stale:
@@ -86,20 +85,18 @@ class Retelling:
         return (*told[:first], *new, *sure) if len(sure) == rest else tell(document)
 
 
-def _changed(before: Facts, now: Facts) -> set[str]:
-    """The identities and anchors of lessons of which the facts are others than before, but for `versions`."""
+def _changed(before: Facts, now: Facts) -> tuple[set[str], frozenset[str]]:
+    """The identities of lessons, and the anchors, of which the facts are others than before, but for `versions`."""
     names = set(before.queued ^ now.queued) if before.queued is not now.queued else set()
     if before.learning is not now.learning:
         names |= before.learning ^ now.learning
     if before.failure is not now.failure and before.failure != now.failure:
         names.update(*(failure.lessons for failure in (before.failure, now.failure) if failure is not None))
-    if before.anchors is not now.anchors:
-        names |= before.anchors ^ now.anchors
     old, new = before.ledger.lessons, now.ledger.lessons
     if old is not new:
         names.update([each for each, known in new.items() if old.get(each) is not known and old.get(each) != known])
         names |= old.keys() - new.keys()
-    return names
+    return names, before.anchors ^ now.anchors if before.anchors is not now.anchors else frozenset()
 
 
 def _moved(status: SectionStatus, section: Section) -> SectionStatus | None:

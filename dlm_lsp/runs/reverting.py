@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from dlm_lsp.store import Holder, Store, StoreError, version_name
-
-_NAMED = re.compile(r"v?0*([1-9]\d{0,8})")
-
-
-def named_version(named: object) -> int | None:
-    """The number that `3`, `"3"` or `"v0003"` names; None for what names no version."""
-    match = None if isinstance(named, bool) else _NAMED.fullmatch(str(named))
-    return int(match[1]) if match else None
 
 
 def revert(store: Store, number: int | None) -> str:

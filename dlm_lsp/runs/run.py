@@ -31,6 +31,7 @@ from dlm_lsp.training.protocol import (
     LearningCancelled,
     LearnPlan,
     SessionRequest,
+    unforeseen,
 )
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,8 @@ def execute(request: RunRequest, learner: Callable[[], Learner], control: RunCon
     except BaseException as error:
         # Whatever it was, the author gets one sentence, the log the traceback, and the run its one end.
         log.exception("run %d of %s failed", request.run, request.path)
-        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        control.tell(events.Failed, code="internal-error", message=message, notes=tuple(notes))
+        told = unforeseen(error)
+        control.tell(events.Failed, code=told.code, message=str(told), notes=tuple(notes))
 
 
 def _execute(

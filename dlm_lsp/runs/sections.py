@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from dlm_lsp.document import Document, Range, Section
 from dlm_lsp.document.model import Lesson
+from dlm_lsp.runs.history import mean
 from dlm_lsp.runs.status import Failure, Forgotten, LessonStatus, SectionState, SectionStatus
 from dlm_lsp.runs.telling import count
 from dlm_lsp.store import Known, Ledger
@@ -131,8 +132,8 @@ def _status(
         reason=reason,
         version=max((entry.version for entry in entries), default=None),
         times_seen=min((entry.times_seen for entry in entries), default=0),
-        loss_before=_mean([entry.loss_before for entry in entries]),
-        loss_after=_mean([entry.loss_after for entry in entries]),
+        loss_before=mean([entry.loss_before for entry in entries]),
+        loss_after=mean([entry.loss_after for entry in entries]),
         learned_at=max((entry.learned_at for entry in entries if entry.learned_at), default=None),
         lessons=len(identities),
         lessons_learned=learned,
@@ -172,8 +173,3 @@ def _partly(section: Section, incomplete: int, unlearned: int) -> str:
     what = f"{unlearned} of {of} {noun}s" if of > 1 else f"this {noun}"
     was = "were" if unlearned > 1 else "was"
     return f"The run ended before {what} {was} learned; Train Now continues."
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

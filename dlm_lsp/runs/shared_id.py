@@ -9,6 +9,7 @@ from pathlib import Path
 from dlm_lsp.document import Document, Problem, Related, Severity
 from dlm_lsp.document.entry import Entry
 from dlm_lsp.runs.plain import escaped
+from dlm_lsp.runs.sources import relative
 
 CODE = "shared-id"
 _NAMED = 3
@@ -56,8 +57,4 @@ def _is(path: Path, written: str) -> bool:
 
 def _name(other: Path, path: Path) -> str:
     """As seen from the document at `path`, where that is near; else whole."""
-    try:
-        near = Path(os.path.relpath(other, path.parent)).as_posix()
-    except ValueError:  # on another drive
-        return escaped(str(other))
-    return escaped(str(other) if near.startswith("../../../") else near)
+    return escaped(relative(other, path.parent) or str(other))

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dlm_lsp.document import Document, Frontmatter, Lesson, Problem, Section, parse
-from dlm_lsp.runs.effective import with_base_refusal, with_unsupported
 from dlm_lsp.runs.fingerprints import Fingerprints, fingerprints
 from dlm_lsp.runs.sources import expand
+from dlm_lsp.runs.unsupported import with_base_refusal, with_unsupported
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Snapshot:
     def sourced_lessons(self) -> frozenset[str]:
         """The identities of the lessons that come from sourced files."""
         return frozenset(
-            lesson.identity for section in self.sections if section.origin is not None for lesson in section.lessons
+            identity for section in self.sections if section.origin is not None for identity in section.identities
         )
 
 
@@ -51,13 +51,12 @@ def take(path: Path, document: Document) -> Snapshot:
     if document.frontmatter is None or not document.trainable:
         raise ValueError("a document with errors has no snapshot")
     sourced = expand(document, path)
-    sections = (*document.sections, *sourced.sections)
-    lessons = [lesson for section in sections for lesson in section.lessons]
+    identities = document.identities.union(*[section.identities for section in sourced.sections])
     return Snapshot(
         path=path,
         document=document,
         frontmatter=document.frontmatter,
-        sections=sections,
-        fingerprints=fingerprints(document.frontmatter, path, lessons),
+        sections=(*document.sections, *sourced.sections),
+        fingerprints=fingerprints(document.frontmatter, path, identities),
         source_problems=sourced.problems,
     )

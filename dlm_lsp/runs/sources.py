@@ -147,6 +147,15 @@ def home_of(path: Path) -> Path:
     return folder.parent if folder.name == ".dlm" else folder
 
 
+def relative(path: str | Path, folder: Path) -> str | None:
+    """`path` as seen from `folder`, with `/`; None if it is on another drive, or more than two folders up."""
+    try:
+        near = Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return None
+    return None if near.startswith("../../../") else near
+
+
 class _Intake:
     """What a document has taken in so far, over all directives. `fence`: nothing outside of it is read."""
 

@@ -51,9 +51,9 @@ class Succession:
         if differs.change in (Change.CONFIG, Change.SHAPE):
             return self._restarts(record, running, pending, differs)
         if not self._goes_on(record, running):
-            pending.detail = RESTARTING  # it finishes what the other one had to leave
+            pending.restart = RESTARTING  # it finishes what the other one had to leave
             return True
-        pending.detail = ""
+        pending.restart = ""
         if pending.ready:
             pending.ready = False
             self._unready(record)
@@ -75,7 +75,7 @@ class Succession:
         running.steering.withdraw()
         pending.offered = False
         if record.broken:
-            pending.detail = f"restarting with {differs.told}"
+            pending.restart = f"restarting with {differs.told}"
             self._records.note(record, f"saved, not trained: the document has errors; {self.hold(record)}")
             return False
         if record.restarts >= MAX_RESTARTS and not running.early.asked:
@@ -83,17 +83,17 @@ class Succession:
             told = f"runs were restarted {times}, so this one ends first; after it applies {differs.told}"
             self._records.note(record, told)
             return True
-        pending.detail = f"restarting with {differs.told}"
+        pending.restart = f"restarting with {differs.told}"
         if not running.early.settled:
             running.steering.finish()
-            running.early.ask(pending.detail)
+            running.early.ask(pending.restart)
         return True
 
     def hold(self, record: Record) -> str:
         """The newest saved text has errors: a restart waits for one without. Says so; empty when none is pending."""
         record.broken = True
         pending = record.pending
-        if pending is None or not pending.detail:
+        if pending is None or not pending.restart:
             return ""
         if pending.ready:
             pending.ready = False
@@ -152,7 +152,7 @@ class Succession:
     def call_off(self, record: Record) -> bool:
         """Of what waits, a text that the run was to take in or to end for is no run of its own; whether it was one."""
         pending = record.pending
-        if pending is None or pending.unfinished or not (pending.detail or pending.offered):
+        if pending is None or pending.unfinished or not (pending.restart or pending.offered):
             return False
         record.pending = None
         record.debouncer.cancel()

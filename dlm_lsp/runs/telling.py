@@ -113,6 +113,12 @@ def forgotten_sentence(forgotten: Forgotten) -> str:
     return f"forgotten: {wrong or 'not known any more'} since {since}"
 
 
+def start_message(kind: str, fresh: int, known: int) -> str:
+    """What a run begins with, such as `learning 2 lessons (7 known)`."""
+    what = "full retrain of" if kind == "full" else "learning"
+    return f"{what} {count(fresh, 'lesson')}" + (f" ({known} known)" if known else "")
+
+
 def end_message(learned: Learned, version: int, *, forgotten: int = 0) -> str:
     """How a run ended that committed `version`, such as `learned in 31 steps (v0004)`."""
     return _end(learned, version) + (f"; {count(forgotten, 'lesson')} forgotten by it" if forgotten else "")

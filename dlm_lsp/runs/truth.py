@@ -92,8 +92,7 @@ class Truth:
     @cached_property
     def present(self) -> frozenset[str]:
         """The identities of all lessons in the document and, as far as they have been read, in its sources."""
-        own = {lesson.identity for section in self.document.sections for lesson in section.lessons}
-        return frozenset(own | (self.sourced or frozenset()))
+        return self.document.identities | (self.sourced or frozenset())
 
     @cached_property
     def left(self) -> tuple[str, ...]:

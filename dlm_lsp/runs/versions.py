@@ -1,11 +1,14 @@
-"""The committed versions of a document, for whoever lets somebody choose among them. Reads only, from any thread."""
+"""The committed versions of a document, for whoever lets somebody choose one. Reads only, from any thread."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC
 
 from dlm_lsp.store import Store
+
+_NAMED = re.compile(r"v?0*([1-9]\d{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,9 @@ def made(store: Store) -> tuple[Made, ...]:
             )
         )
     return tuple(found)
+
+
+def named_version(named: object) -> int | None:
+    """The number that `3`, `"3"` or `"v0003"` names; None for what names no version."""
+    match = None if isinstance(named, bool) else _NAMED.fullmatch(str(named))
+    return int(match[1]) if match else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from dlm_lsp.document import Document
@@ -159,8 +160,8 @@ def _removed(document: Document | None, ledger: Ledger, sourced: frozenset[str] 
         return min(before, len(ledger.lessons))
     if not ledger.lessons:
         return 0
-    present = {lesson.identity for section in document.sections for lesson in section.lessons}
-    return len(ledger.lessons.keys() - present - (sourced or frozenset()))
+    left = ledger.lessons.keys() - document.identities
+    return len(left - sourced) if sourced else len(left)
 
 
 def failed_sentence(at: float, why: str) -> str:
@@ -178,9 +179,9 @@ def _wanted(
 ) -> frozenset[str]:
     sections, known = document.sections, ledger.lessons
     if kind == "full":
-        return frozenset([lesson.identity for section in sections for lesson in section.lessons])
-    asked = [lesson.identity for each in sections if each.section_id in named for lesson in each.lessons]
+        return document.identities
+    asked = [identity for each in sections if each.section_id in named for identity in each.identities]
     if named_only:
         return frozenset(asked)
-    lessons = [lesson.identity for section in sections for lesson in section.lessons]
-    return frozenset([*asked, *(each for each in lessons if each not in known or not known[each].learned)])
+    lessons = chain.from_iterable([section.identities for section in sections])  # in the order of their memory
+    return frozenset(asked).union([each for each in lessons if (entry := known.get(each)) is None or not entry.learned])

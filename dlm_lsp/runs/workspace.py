@@ -20,7 +20,7 @@ from dlm_lsp.document.entry import Entry, entry_of, header_of, symbols_of
 from dlm_lsp.document.text import PositionEncoding
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.worker import Worker
-from dlm_lsp.store import read_regular
+from dlm_lsp.store import Signature, read_regular, signature_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ _SKIPPED = frozenset({"node_modules", "venv", "env", "__pycache__", "site-packag
 # Without a watcher, a question that finds the index older than this has it read again (seconds).
 _STALE = 5.0
 
-Signature = tuple[int, int, int]
 Known = Mapping[Path, tuple[Signature, Entry]]
 
 
@@ -258,7 +257,7 @@ class _Scan:
         try:
             path = Path(os.path.normcase(os.path.realpath(written)))
             status = path.stat()
-            signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+            signature = signature_of(status)
             if path in self._found.files or status.st_size > MAX_FILE_BYTES:
                 return True
             self._bytes += status.st_size

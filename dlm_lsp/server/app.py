@@ -28,9 +28,9 @@ from dlm_lsp.server.commands import Command, Commands
 from dlm_lsp.server.completion import TRIGGERS
 from dlm_lsp.server.configuration import Configuration
 from dlm_lsp.server.convert import encoding_of
-from dlm_lsp.server.curves import HISTORY, History
 from dlm_lsp.server.documents import Documents
 from dlm_lsp.server.highlighting import LEGEND
+from dlm_lsp.server.history import HISTORY, History
 from dlm_lsp.server.hooks import HooksView
 from dlm_lsp.server.interchange import REQUESTS, Interchange
 from dlm_lsp.server.language import Language
@@ -71,45 +71,45 @@ class DlmServer(DlmLanguageServer):
         )
         self.declared = ClientFeatures()
         self.teardown = Teardown(HARD_DEADLINE)
-        self.documents = Documents()
-        self.supervisor = Supervisor(learner=learner, settings=RunSettings(), clock=clock)
-        self.outbox = Outbox(self.protocol.notify, self._backlog, clock)
-        self.configuration = Configuration(self.ask, self._features, self._configured)
-        self.reporter = ProgressReporter(self.outbox, self.ask, lambda: self.declared.progress)
-        self.beyond = Beyond(self.supervisor, self.documents, clock, lambda document: self.presenter.publish(document))
+        self.documents = documents = Documents()
+        self.supervisor = supervisor = Supervisor(learner=learner, settings=RunSettings(), clock=clock)
+        ask, features = self.ask, lambda: self.declared
+        self.outbox = outbox = Outbox(self.protocol.notify, self._backlog, clock)
+        self.configuration = Configuration(ask, features, self._configured)
+        self.reporter = ProgressReporter(outbox, ask, lambda: self.declared.progress)
+        self.beyond = Beyond(supervisor, documents, clock, lambda each: self.presenter.publish(each), features)
         self.presenter = Presenter(
-            self.supervisor,
-            self.documents,
-            self.outbox,
+            supervisor,
+            documents,
+            outbox,
             self.reporter,
-            Notifications(self.outbox, self._features),
-            self._features,
+            Notifications(outbox, features),
+            features,
             lambda method: self.spawn(self._refresh(method)),
             self.beyond.problems,
         )
-        self.sync = Sync(self.supervisor, self.documents, self.presenter.publish_loose, clock)
-        self.sync.asked = self.beyond.asked
-        self.hooks = HooksView(
-            self.supervisor, self.documents, self.sync, self.outbox, self.ask, self.spawn, self._features, clock
-        )
-        self.states = States(self.supervisor, self.documents, self.sync)
-        answers = Answers(self.supervisor)
-        self.answers = AnswersView(self.supervisor, answers, self.documents, self.sync)
-        self.views = Views(self.supervisor, self.documents, self.sync, self.states, answers)
-        self.language = Language(self.supervisor, self.documents, self.sync)
-        self.asker = Asker(self.supervisor, self.documents, self.sync, self.outbox)
-        self.commands = Commands(
-            self.supervisor, self.documents, self.sync, self.asker, self.answers, self.ask, self.outbox.send
-        )
-        self.interchange = Interchange(self.supervisor, self.documents, self.sync, self.ask, self.outbox.send)
-        self.reshaping = Reshaping(self.supervisor, self.documents, self.sync, self.interchange.change, self._features)
-        self.history = History(self.supervisor)
-        streams = Streams(self.supervisor, self.history.curves, clock)
-        self.broadcast = Broadcast(self.supervisor, streams, lambda path: bool(self.documents.at(path)))
-        self.supervisor.subscribe(self.presenter.on)
+        self.sync = sync = Sync(supervisor, documents, self.presenter.publish_loose, clock)
+        sync.asked = self.beyond.asked
+        self.hooks = HooksView(supervisor, documents, sync, outbox, ask, self.spawn, features, clock)
+        self.states = States(supervisor, documents, sync, features)
+        answers = Answers(supervisor)
+        self.answers = AnswersView(supervisor, answers, documents, sync)
+        self.views = Views(supervisor, sync, self.states, answers, features)
+        self.language = Language(supervisor, documents, sync, features)
+        self.asker = Asker(supervisor, documents, sync, outbox)
+        self.commands = Commands(supervisor, documents, sync, self.asker, self.answers, ask, outbox.send)
+        self.interchange = Interchange(supervisor, documents, sync, ask, outbox.send, features)
+        self.reshaping = Reshaping(supervisor, documents, sync, self.interchange.change, features)
+        self.history = History(supervisor)
+        streams = Streams(supervisor, self.history.curves, clock)
+        self.broadcast = Broadcast(supervisor, streams, lambda path: bool(documents.at(path)))
+        supervisor.subscribe(self.presenter.on)
         self.process_watch: Callable[[int], None] = lambda pid: None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sink: Sink | None = None
+        self._end_in_order()
+
+    def _end_in_order(self) -> None:
         self.teardown.add(Stage.STOP, "what is looked at beside the document", self.beyond.stop)
         self.teardown.add(Stage.STOP, "what is watched", self.hooks.stop)
         self.supervisor.ends_with(self.teardown, STOP_DEADLINE)
@@ -123,10 +123,9 @@ class DlmServer(DlmLanguageServer):
 
     def meet(self, capabilities: types.ClientCapabilities, process_id: int | None) -> None:
         """What the client can do, how it counts columns, and whose death ends this server."""
-        self.declared = self.views.features = self.states.features = self.language.features = features_of(capabilities)
-        self.interchange.features = self.declared
+        self.declared = features_of(capabilities)
         self.documents.encoding = encoding_of(self.workspace.position_encoding)
-        self.beyond.start(self.documents.encoding, self.folders, self.declared)
+        self.beyond.start(self.documents.encoding, self.folders)
         if process_id is not None:
             self.process_watch(process_id)
 
@@ -150,9 +149,6 @@ class DlmServer(DlmLanguageServer):
         """What goes on, in a word or two, for the log. May be called on any thread: it only reads."""
         runs = [status.run for status in self.supervisor.statuses() if status.run is not None]
         return ", ".join(run.phase or run.state.value for run in runs) or "nothing was trained"
-
-    def _features(self) -> ClientFeatures:
-        return self.declared
 
     def _backlog(self) -> int:
         return self._sink.backlog if self._sink is not None else 0
@@ -197,6 +193,7 @@ def _register_life(server: DlmServer) -> None:
         server.beyond.look()
         server.spawn(register(server.ask, server.declared))
         await server.configuration.pull()
+        server.protocol.exercise()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
@@ -205,7 +202,7 @@ def _register_life(server: DlmServer) -> None:
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
         server.sync.disk.told(params.changes)
-        server.beyond.files_changed(params.changes)
+        server.beyond.files_changed()
         server.hooks.told(params.changes)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)

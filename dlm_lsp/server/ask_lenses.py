@@ -16,9 +16,9 @@ MOST = 1000
 IN_EDITOR = "dlm.askInEditor"
 
 
-def ask_lenses(uri: str, document: Document | None, *, trusted: bool, in_editor: bool) -> list[types.CodeLens]:
+def ask_lenses(uri: str, document: Document, *, in_editor: bool) -> list[types.CodeLens]:
     """One a question, where there is somebody to ask. `in_editor`: the client has the command `dlm.askInEditor`."""
-    if document is None or document.frontmatter is None or not trusted:
+    if document.frontmatter is None:
         return []
     lines = (
         exchange.range.start.line

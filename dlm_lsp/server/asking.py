@@ -17,8 +17,8 @@ from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from dlm_lsp.document import Document, Position
 from dlm_lsp.runs.questions import Answer, AskRefused, Speaker
-from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.runs.versions import named_version
 from dlm_lsp.server import wording
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.outbox import Outbox

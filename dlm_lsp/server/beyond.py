@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from lsprotocol import types
 from ulid import ULID
 
-from dlm_lsp.document import Document, Fix, Problem, Range
+from dlm_lsp.document import Document, Fix, Problem
 from dlm_lsp.document.text import PositionEncoding
 from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.shared_id import CODE as SHARED_ID
@@ -20,7 +20,7 @@ from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.surroundings import Surroundings
 from dlm_lsp.runs.worker import Worker
 from dlm_lsp.runs.workspace import Workspace
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.fixes import problem_fixes
 from dlm_lsp.server.symbols import Symbols
@@ -35,22 +35,28 @@ class Beyond:
     """Reads in the background, on a thread of its own; `publish` shows a document's problems anew."""
 
     def __init__(
-        self, supervisor: Supervisor, documents: Documents, clock: Clock, publish: Callable[[OpenDocument], None]
+        self,
+        supervisor: Supervisor,
+        documents: Documents,
+        clock: Clock,
+        publish: Callable[[OpenDocument], None],
+        features: Features,
     ) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._publish = publish
+        self._features = features
         self._reader = Worker("dlm-reader")
         self.workspace = Workspace(self._reader, clock, self._ids_changed)
         self.surroundings = Surroundings(self._reader, clock, self._changed)
-        self.symbols = Symbols(self.workspace)
+        self.symbols = Symbols(self.workspace, features)
         self._folders: Callable[[], Folders] = dict
         self._waiting: set[Path] = set()
 
-    def start(self, encoding: PositionEncoding, folders: Callable[[], Folders], features: ClientFeatures) -> None:
+    def start(self, encoding: PositionEncoding, folders: Callable[[], Folders]) -> None:
         """`folders` tells the workspace's folders of the moment."""
         self._reader.start()
-        self.workspace.encoding, self._folders, self.symbols.features = encoding, folders, features
+        self.workspace.encoding, self._folders = encoding, folders
 
     def look(self) -> None:
         """The folders or the trust in them are others now."""
@@ -60,7 +66,7 @@ class Beyond:
         paths = (path_of(uri) for uri in self._folders())
         self.workspace.look_at([path for path in paths if path is not None], trusted=trusted)
 
-    def files_changed(self, changes: Iterable[types.FileEvent]) -> None:
+    def files_changed(self) -> None:
         """The client's watcher saw documents come, change or go."""
         self.workspace.refresh()
         for path in {document.path for document in self._documents if document.path is not None}:
@@ -92,16 +98,15 @@ class Beyond:
         open_document = self._documents.get(uri)
         path = open_document.path if open_document is not None else None
         document = self._supervisor.document(path) if path is not None else None
-        if open_document is None or path is None or document is None or not self.symbols.features.code_action_literals:
+        if open_document is None or path is None or document is None or not self._features().code_action_literals:
             return []
         positions = open_document.seen.positions
-        place = Range(positions.place(params.range.start), positions.place(params.range.end))
         mended = [
             replace(problem, fixes=(Fix("Give this document a new id", problem.range, str(ULID())),))
             for problem in self.problems(path, document)
             if problem.code == SHARED_ID
         ]
-        return problem_fixes(mended, uri, positions, place, params.context)
+        return problem_fixes(mended, uri, positions, positions.places(params.range), params.context)
 
     def stop(self) -> None:
         self._reader.stop()

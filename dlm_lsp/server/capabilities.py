@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,10 @@ class ClientFeatures:
     lazy_symbols: bool = False
     apply_edit: bool = False
     document_changes: bool = False
+
+
+Features = Callable[[], ClientFeatures]
+"""Those of the client, once it has declared them; none before."""
 
 
 def features_of(capabilities: types.ClientCapabilities) -> ClientFeatures:

@@ -7,7 +7,6 @@ argument says `quiet` because the client shows the result itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,20 @@ from typing import Any
 from lsprotocol import types
 
 from dlm_lsp.runs.reasons import NOT_TRUSTED
-from dlm_lsp.runs.reverting import named_version
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.telling import headline
+from dlm_lsp.runs.versions import named_version
 from dlm_lsp.server import wording
 from dlm_lsp.server.answers import AnswersView
 from dlm_lsp.server.asking import Asker
 from dlm_lsp.server.documents import Documents, path_of
 from dlm_lsp.server.payloads import status_payload
+from dlm_lsp.server.protocol import Ask, Notify
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.store import StoreError
 
 log = logging.getLogger(__name__)
 
-Ask = Callable[[str, Any], Awaitable[Any]]
-Send = Callable[[str, Any], None]
 Result = dict[str, Any]
 
 _RETRAIN = "Full Retrain"
@@ -72,14 +70,14 @@ class Commands:
         asker: Asker,
         answers: AnswersView,
         ask: Ask,
-        send: Send,
+        notify: Notify,
     ) -> None:
         self._asker = asker
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
         self._ask = ask
-        self._send = send
+        self._notify = notify
         self._answers = answers
         self._asking: set[Path] = set()
 
@@ -92,7 +90,7 @@ class Commands:
         asked = command in _TOLD or not result["ok"]
         if asked and given.get("quiet") is not True and result["message"] != _DECLINED:
             kind = types.MessageType.Info if result["ok"] else types.MessageType.Warning
-            self._send(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, result["message"]))
+            self._notify(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, result["message"]))
         return result
 
     async def _run(self, command: Command, given: dict[str, Any]) -> Result:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from lsprotocol import types
 
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
+from dlm_lsp.server.protocol import Ask
 from dlm_lsp.server.settings import SECTION, ServerSettings, read_settings
 
 log = logging.getLogger(__name__)
-
-Ask = Callable[[str, Any], Awaitable[Any]]
 
 
 class Configuration:
@@ -22,9 +21,7 @@ class Configuration:
     What the client's configuration does not hold comes from `initializationOptions`, then from the defaults.
     """
 
-    def __init__(
-        self, ask: Ask, features: Callable[[], ClientFeatures], changed: Callable[[ServerSettings], None]
-    ) -> None:
+    def __init__(self, ask: Ask, features: Features, changed: Callable[[ServerSettings], None]) -> None:
         self._ask = ask
         self._features = features
         self._changed = changed

@@ -58,10 +58,6 @@ class Positions:
         """A place of the domain as the client counts."""
         return types.Position(place.line, self._lines.to_units(place, self._encoding))
 
-    def domain(self, places: types.Range) -> Range:
-        """The client's range in the domain's measure."""
-        return Range(self.place(places.start), self.place(places.end))
-
     def plain(self, places: Range) -> dict[str, dict[str, int]]:
         """The same as JSON."""
         start, end = places

@@ -13,6 +13,7 @@ from lsprotocol import types
 from dlm_lsp.runs.clock import Clock, Timer
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
+from dlm_lsp.store import Signature, signature
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +26,12 @@ _SETTLE = 0.3
 # Requests come by the dozen; the file is looked at for the first of them only (seconds).
 _LOOK_AGAIN = 1.0
 
-_Signature = tuple[int, int, int]
-
 
 @dataclass(slots=True)
 class _Look:
     """The file when it was last looked at, and when that was (monotonic seconds)."""
 
-    signature: _Signature | None
+    signature: Signature | None
     at: float
 
 
@@ -52,7 +51,7 @@ class DiskWatch:
 
     def settled(self, path: Path) -> None:
         """The file is as the client has it, or has just been read: what comes after is a change."""
-        self._looks[path] = _Look(_signature(path), self._clock.monotonic())
+        self._looks[path] = _Look(signature(path), self._clock.monotonic())
         self._supervisor.on_disk(path, "")
 
     def closed(self, path: Path) -> None:
@@ -82,9 +81,9 @@ class DiskWatch:
         documents = self._documents.at(path)
         if any(document.reason is not None for document in documents):
             return  # a save was announced: this is it
-        signature = _signature(path)
-        if signature != look.signature:
-            look.signature = signature
+        now = signature(path)
+        if now != look.signature:
+            look.signature = now
             difference = _difference(path, documents)
             self._supervisor.on_disk(path, f"{path.name} {difference}" if difference else "")
 
@@ -104,11 +103,3 @@ def _difference(path: Path, documents: list[OpenDocument]) -> str:
 def _comparable(text: str) -> str:
     """Editors differ in what they say of line ends, of the last one and of a byte order mark."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")
-
-
-def _signature(path: Path) -> _Signature | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

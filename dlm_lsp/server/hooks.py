@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from dlm_lsp.runs.clock import Clock
 from dlm_lsp.runs.hooks import hooks_path
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.watching import FileWatch, Watched, Watching
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.convert import SOURCE
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
 from dlm_lsp.server.lenses import wanted
 from dlm_lsp.server.outbox import Outbox
+from dlm_lsp.server.protocol import Ask
 from dlm_lsp.server.sync import Sync
 
 log = logging.getLogger(__name__)
@@ -71,9 +72,9 @@ class HooksView:
         documents: Documents,
         sync: Sync,
         outbox: Outbox,
-        ask: Callable[[str, Any], Awaitable[Any]],
+        ask: Ask,
         spawn: Callable[[Coroutine[Any, Any, Any]], None],
-        features: Callable[[], ClientFeatures],
+        features: Features,
         clock: Clock,
     ) -> None:
         self._supervisor = supervisor

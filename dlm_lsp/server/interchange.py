@@ -6,7 +6,6 @@ Some of these names are no command ids but look like requests; they are taken as
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -18,11 +17,13 @@ from lsprotocol import types
 from dlm_lsp.document import Document, Severity, parse
 from dlm_lsp.document.text import normalised
 from dlm_lsp.document.yaml_edit import Edit, YamlEditError, append_item, set_value, value_at
+from dlm_lsp.runs import sources
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.templates import templates
 from dlm_lsp.runs.worker import Worker
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.documents import Documents, OpenDocument, path_of
+from dlm_lsp.server.protocol import Ask, Notify
 from dlm_lsp.server.sync import Sync
 from dlm_lsp.training.bases import BUILTIN, RegistryEntry, base_facts, registry
 
@@ -47,16 +48,17 @@ class Interchange:
         supervisor: Supervisor,
         documents: Documents,
         sync: Sync,
-        ask: Callable[[str, Any], Awaitable[Any]],
-        send: Callable[[str, Any], None],
+        ask: Ask,
+        notify: Notify,
+        features: Features,
     ) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
         self._ask = ask
-        self._send = send
+        self._notify = notify
         self._editor = Worker("dlm-editor")  # a wide frontmatter takes its time
-        self.features = ClientFeatures()
+        self._features = features
         self.commands: dict[str, Callable[..., Awaitable[Any]]] = {
             SET_BASE_MODEL: self.set_base_model,
             ADD_SOURCE: self.add_source,
@@ -128,7 +130,7 @@ class Interchange:
 
     async def change(self, document: OpenDocument, label: str, edit: Callable[[str], Edit | None]) -> None:
         """One step of the client's undo; the client refuses it if the text became another one meanwhile."""
-        if not self.features.apply_edit:
+        if not self._features().apply_edit:
             return self._tell("This editor does not let a server change a text: write it into the frontmatter.")
         text = document.now
         try:
@@ -138,7 +140,7 @@ class Interchange:
         if made is None:
             return None
         change = types.TextEdit(text.positions.range(made.range), made.text)
-        if self.features.document_changes:
+        if self._features().document_changes:
             identifier = types.OptionalVersionedTextDocumentIdentifier(document.uri, text.version)
             whole = types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(identifier, [change])])
         elif text is not document.now:
@@ -162,7 +164,7 @@ class Interchange:
         return await self._editor.call(job)
 
     def _tell(self, message: str) -> None:
-        self._send(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(types.MessageType.Warning, message))
+        self._notify(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(types.MessageType.Warning, message))
 
 
 def _text(arguments: Sequence[Any]) -> str | None:
@@ -181,12 +183,7 @@ def _relative(given: str, document: Path | None) -> str:
     if PureWindowsPath(written).drive or ("\\" in written and "/" not in written):
         written = PureWindowsPath(written).as_posix()
     if document is not None and Path(written).is_absolute():
-        home = document.parent.parent if document.parent.name == ".dlm" else document.parent
-        try:
-            near = Path(os.path.relpath(written, home)).as_posix()
-        except ValueError:  # on another drive
-            near = written
-        written = written if near.startswith("../../../") else near
+        written = sources.relative(written, sources.home_of(document)) or written
     return PurePosixPath(written).as_posix()
 
 

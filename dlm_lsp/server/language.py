@@ -24,7 +24,7 @@ from dlm_lsp.document.text import normalised
 from dlm_lsp.document.tokens import tokens
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server import pieces, structure
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.completion import Offer, complete, resolved
 from dlm_lsp.server.convert import Positions
 from dlm_lsp.server.documents import Documents, OpenDocument, Text
@@ -60,21 +60,21 @@ class _Read:
 class Language:
     """What was read of a text is kept for the next request. The files of an untrusted workspace are not looked at."""
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync) -> None:
+    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, features: Features) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
         self._pieces: dict[str, Pieces] = {}  # by URI, the last used last
         self._last: tuple[Text, _Read] | None = None  # requests come in flocks, about one document
         self._nearby = Nearby()
-        self.features = ClientFeatures()
+        self._features = features
 
     def symbols(
         self, params: types.DocumentSymbolParams
     ) -> Json | list[types.DocumentSymbol] | list[types.SymbolInformation] | None:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
-        uri, trees = params.text_document.uri, self.features.symbol_trees
+        uri, trees = params.text_document.uri, self._features().symbol_trees
         if (known := self._pieces_of(uri, read)) is not None:
             return pieces.symbols(known) if trees else pieces.flat_symbols(known, uri)
         if trees:
@@ -85,8 +85,8 @@ class Language:
         if (read := self._newest(params.text_document.uri)) is None:
             return None
         if (known := self._pieces_of(params.text_document.uri, read)) is not None:
-            return pieces.folds(known, self.features.fold_limit)
-        return structure.folds(read.nodes, self.features.fold_limit)
+            return pieces.folds(known, self._features().fold_limit)
+        return structure.folds(read.nodes, self._features().fold_limit)
 
     def selections(self, params: types.SelectionRangeParams) -> list[types.SelectionRange] | None:
         if (read := self._newest(params.text_document.uri)) is None:
@@ -117,7 +117,7 @@ class Language:
         read = self._newest(params.text_document.uri)
         if read is None or read.folder is None:
             return None
-        base, tooltips = self._base(read.folder), self.features.link_tooltips
+        base, tooltips = self._base(read.folder), self._features().link_tooltips
         return links(read.document, read.folder, base, read.positions, tooltips=tooltips)
 
     async def complete(self, params: types.CompletionParams) -> list[types.CompletionItem] | None:
@@ -135,12 +135,12 @@ class Language:
             adapter_names(read.document),
             bases=near,
             paths=lambda part: names_below(folder, part) if folder is not None else [],
-            snippets=self.features.snippets,
+            snippets=self._features().snippets,
         )
         return complete(offer, read.positions)
 
     def resolve(self, item: types.CompletionItem) -> types.CompletionItem:
-        return resolved(item, self._base(None), markdown=self.features.markdown_completion)
+        return resolved(item, self._base(None), markdown=self._features().markdown_completion)
 
     def definition(self, params: types.DefinitionParams) -> types.Location | None:
         uri = params.text_document.uri
@@ -193,9 +193,9 @@ class Language:
 
     def fixes(self, params: types.CodeActionParams) -> list[types.CodeAction]:
         uri = params.text_document.uri
-        if not self.features.code_action_literals or (read := self._newest(uri)) is None:
+        if not self._features().code_action_literals or (read := self._newest(uri)) is None:
             return []
-        return fixes(read.document, uri, read.positions, read.positions.domain(params.range), params.context)
+        return fixes(read.document, uri, read.positions, read.positions.places(params.range), params.context)
 
     def format(
         self, params: types.DocumentFormattingParams | types.DocumentRangeFormattingParams
@@ -205,7 +205,7 @@ class Language:
             return None
         within = None
         if isinstance(params, types.DocumentRangeFormattingParams):
-            within = read.positions.domain(params.range)
+            within = read.positions.places(params.range)
         edits = formatted(read.positions.text, read.document, within)
         return [types.TextEdit(read.positions.range(edit.range), edit.text) for edit in edits]
 

@@ -22,7 +22,7 @@ EXIT_OK = 0
 EXIT_WITHOUT_SHUTDOWN = 1
 
 
-def watch_process(pid: int, gone: Callable[[], None], poll: float = _PARENT_POLL) -> None:
+def watch_process(pid: int, gone: Callable[[], None]) -> None:
     """Calls `gone` once, on a daemon thread, when process `pid` has ended (a zombie has ended, too).
 
     A wrapper such as a shell may keep our input open after the editor's death, so end of input is not enough.
@@ -38,7 +38,7 @@ def watch_process(pid: int, gone: Callable[[], None], poll: float = _PARENT_POLL
 
     def main() -> None:
         while _alive(process):
-            never.wait(poll)
+            never.wait(_PARENT_POLL)
         gone()
 
     threading.Thread(target=main, name="dlm-parent-watch", daemon=True).start()

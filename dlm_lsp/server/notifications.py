@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from dlm_lsp.runs import events
 from dlm_lsp.runs.status import DocumentStatus, RunState
 from dlm_lsp.runs.telling import headline
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.documents import OpenDocument
 from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.payloads import StatusTexts, progress_payload
@@ -25,7 +24,7 @@ MANY = 200
 class Notifications:
     """Tells states as they change, and steps at most four times a second."""
 
-    def __init__(self, outbox: Outbox, features: Callable[[], ClientFeatures]) -> None:
+    def __init__(self, outbox: Outbox, features: Features) -> None:
         self._outbox = outbox
         self._features = features
         self._texts: dict[str, StatusTexts] = {}

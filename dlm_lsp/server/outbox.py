@@ -10,6 +10,7 @@ from typing import Any
 from lsprotocol import types
 
 from dlm_lsp.runs.clock import Clock, Timer
+from dlm_lsp.server.protocol import Notify
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Outbox:
     does not read, no more is kept than the newest state of each thing, however long that lasts.
     """
 
-    def __init__(self, notify: Callable[[str, Any], None], backlog: Callable[[], int], clock: Clock) -> None:
+    def __init__(self, notify: Notify, backlog: Callable[[], int], clock: Clock) -> None:
         self._notify = notify
         self._backlog = backlog
         self._clock = clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import chain, compress, count, repeat
 from operator import is_not
 from typing import Any
 
@@ -15,7 +16,7 @@ from dlm_lsp.runs.telling import headline, section_sentence
 from dlm_lsp.server import wording
 from dlm_lsp.server.convert import Positions
 from dlm_lsp.server.documents import Text
-from dlm_lsp.server.protocol import Json
+from dlm_lsp.server.protocol import JsonParts
 from dlm_lsp.server.stories import Told
 
 # What one answer holds at most; the client asks on from where it ends.
@@ -65,39 +66,54 @@ class _Told:
 
 
 _PLACE = '"range": null'
+_BLOCK = 32  # sections whose text is kept as one
 
 
 class StatusTexts:
     """The same payload as JSON, of which the next one takes over every section that still is what it was.
 
-    Of those that a new line has moved only the place is written anew.
+    Of those that a new line has moved only the place is written anew. What leaves is put together from blocks of
+    sections, so that a save in a long document does not join thousands of texts.
     """
 
     def __init__(self) -> None:
         self._sections: tuple[SectionStatus, ...] = ()
         self._told: list[_Told] = []
+        self._blocks: list[bytes] = []
 
-    def of(self, uri: str, status: DocumentStatus, positions: Positions) -> Json:
+    def of(self, uri: str, status: DocumentStatus, positions: Positions) -> JsonParts:
         if status.sections is not self._sections:
             self._take(status.sections, positions)
         frame = json.dumps({"uri": uri, **_facts(status)})
-        return Json(f'{frame[:-1]}, "sections": [{",".join([each.text for each in self._told])}]}}')
+        return JsonParts((f'{frame[:-1]}, "sections": ['.encode(), *self._blocks, b"]}"))
 
     def _take(self, now: tuple[SectionStatus, ...], positions: Positions) -> None:
         """Sections that came or went stand where the first one differs; those after them are where they were."""
         grown, before, told = len(now) - len(self._sections), self._sections, self._told
+        stale = set[int]()
         if grown:
             pairs = enumerate(zip(before, now, strict=False))
             first = next((number for number, pair in pairs if is_not(*pair)), min(len(before), len(now)))
             new, rest = now[first : max(first, first + grown)], max(first, first - grown)
             before = (*before[:first], *new, *before[rest:])
             told = [*told[:first], *[_Told.of(each, positions) for each in new], *told[rest:]]
-        places = [number for number, pair in enumerate(zip(before, now, strict=True)) if is_not(*pair)]
-        for number in places:
+            stale.update(range(first // _BLOCK, -(-len(now) // _BLOCK)))
+        for number in compress(count(), map(is_not, before, now)):
             section = now[number]
             moved = _differ_in_place_only(before[number], section)
             told[number] = told[number].moved(section, positions) if moved else _Told.of(section, positions)
+            stale.add(number // _BLOCK)
         self._sections, self._told = now, told
+        self._blocks = [
+            self._block(number) if number in stale else block
+            for number, block in zip(range(-(-len(now) // _BLOCK)), chain(self._blocks, repeat(b"")), strict=False)
+        ]
+
+    def _block(self, number: int) -> bytes:
+        """The JSON of some sections, with the comma that parts them from those before."""
+        first = number * _BLOCK
+        text = ",".join([each.text for each in self._told[first : first + _BLOCK]])
+        return f",{text}".encode() if first else text.encode()
 
 
 def _differ_in_place_only(one: SectionStatus, other: SectionStatus) -> bool:

@@ -11,7 +11,7 @@ from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.server import convert
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.diagnostics import CODES, problems
 from dlm_lsp.server.documents import Documents, OpenDocument
 from dlm_lsp.server.notifications import Notifications
@@ -31,7 +31,7 @@ class Presenter:
         outbox: Outbox,
         progress: ProgressReporter,
         notifications: Notifications,
-        features: Callable[[], ClientFeatures],
+        features: Features,
         refresh: Callable[[str], None],
         beyond: Callable[[Path, Document], list[Problem]],
     ) -> None:

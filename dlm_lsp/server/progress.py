@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from dlm_lsp.runs import events
 from dlm_lsp.runs.status import DocumentStatus, RunView
 from dlm_lsp.runs.telling import progress_message
 from dlm_lsp.server.outbox import Outbox
+from dlm_lsp.server.protocol import Ask
 
 log = logging.getLogger(__name__)
-
-Ask = Callable[[str, Any], Awaitable[Any]]
 
 
 class _Run:

@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
@@ -24,6 +24,11 @@ from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageS
 
 log = logging.getLogger(__name__)
 
+Ask = Callable[[str, Any], Awaitable[Any]]
+"""Sends a request to the client (method, params) and awaits its answer; raises its refusal, or TimeoutError."""
+Notify = Callable[[str, Any], None]
+"""Sends a notification to the client (method, params)."""
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
@@ -31,6 +36,15 @@ INVALID_PARAMS = -32602
 SERVER_NOT_INITIALIZED = -32002
 
 _NOTIFICATIONS = frozenset(method for method, (message, answer, *_) in types.METHOD_TO_TYPES.items() if answer is None)
+
+# What is sent and asked while a run goes on.
+_PROGRESS = (
+    types.WorkDoneProgressCreateRequest,
+    types.ProgressParams,
+    types.WorkDoneProgressBegin,
+    types.WorkDoneProgressReport,
+    types.WorkDoneProgressEnd,
+)
 
 # pygls' own handlers that this server replaces: text synchronisation, because its mirror splits lines at more
 # characters than the protocol does and clamps wrongly; `exit`, because it raises SystemExit inside a handler,
@@ -46,6 +60,10 @@ _REPLACED = (
 
 class Json(str):
     """The result of a request as JSON text: it is sent as it is."""
+
+
+class JsonParts(tuple[bytes, ...]):
+    """The same encoded, and in parts: what is long and sent often is put together once, when it is sent."""
 
 
 class DlmProtocol(LanguageServerProtocol):
@@ -72,6 +90,13 @@ class DlmProtocol(LanguageServerProtocol):
         except Exception:
             log.exception("a message could not be handled")
 
+    def exercise(self) -> None:
+        """Has the first save wait for nothing: how a type is read and written is compiled when it is first met."""
+        for read in (types.DidSaveTextDocumentNotification, types.WorkDoneProgressCreateResponse):
+            self._converter.get_structure_hook(read)
+        for written in _PROGRESS:
+            self._converter.get_unstructure_hook(written)
+
     async def last_answer(self) -> None:
         """Returns once `shutdown` was answered, if it was asked: a client may send `exit` right behind it."""
         if self._shutdown_request is not None:
@@ -94,7 +119,9 @@ class DlmProtocol(LanguageServerProtocol):
     def notify(self, method: str, params: Any | None = None) -> None:
         """Sends a notification. What is JSON already goes out as it is, without a detour through pygls' types."""
         if isinstance(params, Json):
-            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}')
+            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params}}}'.encode())
+        elif isinstance(params, JsonParts):
+            self._write(f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":'.encode(), *params, b"}")
         elif isinstance(params, dict):
             self._send_data({"jsonrpc": "2.0", "method": method, "params": params})
         else:
@@ -106,12 +133,12 @@ class DlmProtocol(LanguageServerProtocol):
             super()._send_response(msg_id, result, error)
             return
         self._result_types.pop(msg_id, None)
-        self._write(f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}')
+        self._write(f'{{"jsonrpc":"2.0","id":{json.dumps(msg_id)},"result":{result}}}'.encode())
 
-    def _write(self, text: str) -> None:
+    def _write(self, *parts: bytes) -> None:
         if self.writer is not None:
-            body = text.encode()
-            self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            head = b"Content-Length: %d\r\n\r\n" % sum(map(len, parts))
+            self.writer.write(b"".join((head, *parts)))
 
     def _receive(self, body: bytes) -> None:
         try:

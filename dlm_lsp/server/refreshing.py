@@ -12,7 +12,7 @@ from lsprotocol import types
 
 from dlm_lsp.runs import events
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.outbox import Outbox
 from dlm_lsp.server.settings import ServerSettings
 
@@ -20,7 +20,7 @@ from dlm_lsp.server.settings import ServerSettings
 class Refresher:
     """`refresh` sends one of the requests `workspace/…/refresh`."""
 
-    def __init__(self, outbox: Outbox, features: Callable[[], ClientFeatures], refresh: Callable[[str], None]) -> None:
+    def __init__(self, outbox: Outbox, features: Features, refresh: Callable[[str], None]) -> None:
         self._outbox = outbox
         self._features = features
         self._refresh = refresh

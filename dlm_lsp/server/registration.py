@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from lsprotocol import types
 
 from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.protocol import Ask
 from dlm_lsp.server.settings import SECTION
 
 log = logging.getLogger(__name__)
 
 
-async def register(ask: Callable[[str, Any], Awaitable[Any]], features: ClientFeatures) -> None:
+async def register(ask: Ask, features: ClientFeatures) -> None:
     """Registers one by one, so that a refusal costs no more than what was refused."""
     for registration in registrations(features):
         try:

@@ -12,7 +12,7 @@ from lsprotocol import types
 from dlm_lsp.document.yaml_edit import Edit, YamlEditError
 from dlm_lsp.runs.reshaping import reverted
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.documents import Documents, OpenDocument
 from dlm_lsp.server.lenses import REVERT_SHAPE, REVERT_TITLE, is_reshaped, wanted
 from dlm_lsp.server.sync import Sync
@@ -33,7 +33,7 @@ class Reshaping:
         documents: Documents,
         sync: Sync,
         change: Change,
-        features: Callable[[], ClientFeatures],
+        features: Features,
     ) -> None:
         self._supervisor = supervisor
         self._documents = documents

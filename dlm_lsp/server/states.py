@@ -11,7 +11,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 from dlm_lsp.runs.memory import Recall
 from dlm_lsp.runs.supervisor import Supervisor
 from dlm_lsp.runs.truth import Truth
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.documents import Documents, OpenDocument
 from dlm_lsp.server.hints import hints, place_of, resolved
 from dlm_lsp.server.payloads import Wanted, section_states_payload
@@ -28,12 +28,12 @@ _PATIENCE = 0.15
 class States:
     """Each answer is about the newest text, and costs what is asked for, however long the document is."""
 
-    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync) -> None:
+    def __init__(self, supervisor: Supervisor, documents: Documents, sync: Sync, features: Features) -> None:
         self._supervisor = supervisor
         self._documents = documents
         self._sync = sync
         self._reading: set[asyncio.Task[Recall]] = set()
-        self.features = ClientFeatures()
+        self._features = features
         self.settings = ServerSettings()
 
     def inlay_hints(self, params: types.InlayHintParams) -> list[types.InlayHint]:
@@ -42,7 +42,7 @@ class States:
             return []
         first, last = params.range.start.line, params.range.end.line
         found = hints(truth, document.seen.positions, document.uri, first, last)
-        if not self.features.hint_tooltips:
+        if not self._features().hint_tooltips:
             for hint in found:
                 hint.data = None
         return found

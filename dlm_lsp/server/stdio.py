@@ -7,9 +7,9 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from typing import Protocol
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -108,18 +108,15 @@ class FdReader:
     def start(
         self,
         loop: asyncio.AbstractEventLoop,
-        consume: Callable[[bytes], Awaitable[None]],
+        consume: Callable[[bytes], Coroutine[Any, Any, None]],
         ended: Callable[[], None],
     ) -> None:
         """`consume` and, at the end of input, `ended` are called on the loop's thread."""
 
-        async def handle(chunk: bytes) -> None:
-            await consume(chunk)
-
         def main() -> None:
             try:
                 while chunk := self._read():
-                    asyncio.run_coroutine_threadsafe(handle(chunk), loop).result()
+                    asyncio.run_coroutine_threadsafe(consume(chunk), loop).result()
                 loop.call_soon_threadsafe(ended)
             except (RuntimeError, CancelledError):
                 log.debug("input after the event loop's end is dropped")

@@ -13,7 +13,7 @@ from dlm_lsp.document.entry import Entry, EntryKind, EntrySymbol
 from dlm_lsp.document.fuzzy import score
 from dlm_lsp.document.model import Position, Range
 from dlm_lsp.runs.workspace import Workspace
-from dlm_lsp.server.capabilities import ClientFeatures
+from dlm_lsp.server.capabilities import Features
 from dlm_lsp.server.convert import counted
 
 MOST = 200  # answers: nobody reads on, and the next letter narrows them
@@ -31,9 +31,9 @@ _Match = tuple[int, int, Path, EntrySymbol | None]
 
 
 class Symbols:
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, features: Features) -> None:
         self._workspace = workspace
-        self.features = ClientFeatures()
+        self._features = features
 
     async def find(self, params: types.WorkspaceSymbolParams) -> list[types.WorkspaceSymbol]:
         """The best matches; for an empty query the documents themselves come first."""
@@ -72,7 +72,7 @@ class Symbols:
     def _told(self, path: Path, symbol: EntrySymbol | None) -> types.WorkspaceSymbol:
         uri = path.as_uri()
         place = symbol.range if symbol is not None else _START
-        lazy = self.features.lazy_symbols
+        lazy = self._features().lazy_symbols
         return types.WorkspaceSymbol(
             location=types.LocationUriOnly(uri) if lazy else types.Location(uri, counted(place)),
             name=symbol.name if symbol is not None else path.stem,

@@ -60,7 +60,7 @@ class Sync:
             self._loose(document)
             return
         if document.path != (before := self._handed.get(document.uri)):
-            self._left(document, before)
+            self._left(before)
             self.opened(document)
         self.disk.settled(document.path)  # before anybody hears of the save, and may change the file
         self._supervisor.saved(document.path, None if text is None else document.now.text, reason=reason)
@@ -68,7 +68,7 @@ class Sync:
     def closed(self, document: OpenDocument) -> None:
         self._settle(document)
         self._rest.pop(document.uri, None)
-        self._left(document, self._handed.pop(document.uri, None))
+        self._left(self._handed.pop(document.uri, None))
 
     def flush(self, document: OpenDocument) -> None:
         """Hands the newest text over now, if it was still waiting: somebody wants to know."""
@@ -100,8 +100,8 @@ class Sync:
         now = self._clock.monotonic()
         self._rest[document.uri] = now + min(_REST * (now - began), _MAX_REST)
 
-    def _left(self, document: OpenDocument, path: Path | None) -> None:
-        """`document` is no longer at `path`."""
+    def _left(self, path: Path | None) -> None:
+        """A document is no longer at `path`."""
         if path is not None and not self._documents.at(path):
             self.disk.closed(path)
             self._supervisor.closed(path)

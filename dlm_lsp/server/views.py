@@ -8,13 +8,12 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from dlm_lsp.document.keys import describe_key
+from dlm_lsp.runs.answer_texts import hover_rows
 from dlm_lsp.runs.answers import Answers
-from dlm_lsp.runs.status import DocumentStatus
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.server.answers import hover_rows
 from dlm_lsp.server.ask_lenses import ask_lenses
-from dlm_lsp.server.capabilities import ClientFeatures
-from dlm_lsp.server.documents import Documents, OpenDocument, path_of
+from dlm_lsp.server.capabilities import Features
+from dlm_lsp.server.documents import path_of
 from dlm_lsp.server.hover import Lookup, hover, plain
 from dlm_lsp.server.lenses import LensContext, actions, lenses
 from dlm_lsp.server.payloads import status_payload
@@ -28,14 +27,13 @@ class Views:
     """Each answer is about the newest text: what still waits to be parsed is parsed first."""
 
     def __init__(
-        self, supervisor: Supervisor, documents: Documents, sync: Sync, states: States, answers: Answers
+        self, supervisor: Supervisor, sync: Sync, states: States, answers: Answers, features: Features
     ) -> None:
         self._supervisor = supervisor
-        self._documents = documents
         self._sync = sync
         self._states = states
         self._answers = answers
-        self.features = ClientFeatures()
+        self._features = features
 
     async def hover(self, params: types.HoverParams) -> types.Hover | None:
         document, truth = self._states.newest(params.text_document.uri)
@@ -52,7 +50,7 @@ class Views:
             return None
         if (compared := self._answers.glance(truth.status.document, place)) is not None:
             found = found.with_rows(hover_rows(compared))
-        if self.features.markdown_hover:
+        if self._features().markdown_hover:
             content = types.MarkupContent(types.MarkupKind.Markdown, found.markdown)
         else:
             content = types.MarkupContent(types.MarkupKind.PlainText, plain(found.markdown))
@@ -64,22 +62,23 @@ class Views:
         if document is None or truth is None:
             return []
         mode = self._states.settings.code_lens
-        parsed, trusted = self._supervisor.document(truth.status.document), self._supervisor.trusted
-        asked = ask_lenses(uri, parsed, trusted=trusted, in_editor=self.features.asks_itself) if mode != "off" else []
-        return [*lenses(LensContext(uri, truth, document.seen.positions, mode)), *asked]
+        found = lenses(LensContext(uri, truth, document.seen.positions, mode))
+        if mode != "off" and self._supervisor.trusted:
+            found += ask_lenses(uri, truth.document, in_editor=self._features().asks_itself)
+        return found
 
     def code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | list[types.Command]:
         """Actions; for a client that knows commands only, their commands."""
-        document, status = self._newest(params.text_document.uri)
-        if document is None or status is None:
+        document, truth = self._states.newest(params.text_document.uri)
+        if document is None or truth is None:
             return []
-        context = params.context
+        context, status = params.context, truth.status
         uri, place = params.text_document.uri, document.seen.positions.places(params.range)
         found = [
             *section_actions(uri, status, place, context.diagnostics, context.only),
             *actions(uri, status, context.diagnostics, context.only),
         ]
-        if self.features.code_action_literals:
+        if self._features().code_action_literals:
             return found
         return [action.command for action in found if action.command is not None]
 
@@ -94,14 +93,7 @@ class Views:
         if path is None or self._supervisor.status(path) is None:
             raise JsonRpcInvalidParams(f"{uri!r} is no document that this server knows: open it first.")
         await self._supervisor.wait_for_idle(path)
-        document, status = self._newest(uri)
-        if document is None or status is None:
+        document, truth = self._states.newest(uri)
+        if document is None or truth is None:
             return None
-        return status_payload(uri, status, document.seen.positions)
-
-    def _newest(self, uri: str) -> tuple[OpenDocument | None, DocumentStatus | None]:
-        document = self._documents.get(uri)
-        if document is None or document.path is None:
-            return document, None
-        self._sync.flush(document)
-        return document, self._supervisor.status(document.path)
+        return status_payload(uri, truth.status, document.seen.positions)

@@ -8,7 +8,7 @@ from datetime import datetime
 def moment(iso: str) -> str:
     """A stored moment (ISO 8601, UTC) without fractions of a second; as it stands when it is none."""
     try:
-        return _said(datetime.fromisoformat(iso))
+        return datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M:%S UTC")
     except ValueError:
         return iso
 
@@ -17,7 +17,3 @@ def sentence(text: str) -> str:
     """`text` with a capital letter and a full stop."""
     text = text.strip()
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
-
-
-def _said(when: datetime) -> str:
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -31,7 +31,7 @@ def application(
     token: str,
     host: str,
     port: int,
-    page: Page | None = None,
+    page: Page | None,
 ) -> Starlette:
     """What `token` opens on `host` and `port`. `versions` lists the document's."""
 

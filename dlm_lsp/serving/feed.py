@@ -125,21 +125,21 @@ class Feed:
             self._sources[name] = Source(told)
             self._choose(anew=name == self._current)
             if name != HERE:  # it may have committed before it was found
-                self._spawn(self._version(name))
+                self._spawn(self._reread(name))
             return
         if source is None or told.get("type") != "event":
             return
         version = source.version
         source.hear(told)
         if source.version != version:
-            self._spawn(self._version(name))
+            self._spawn(self._reread(name))
         if not self._choose() and name == self._current:
             self._pass_on(source, told)
 
     def _gone(self, name: str) -> None:
         if self._sources.pop(name, None) is not None:
             self._choose()
-            self._spawn(self._version(name))  # a killed process may have committed without a word
+            self._spawn(self._reread(name))  # a killed process may have committed without a word
 
     def _choose(self, *, anew: bool = False) -> bool:
         """Whose story is shown: that of whom something runs in; else an editor's. True if everybody begins anew."""
@@ -153,7 +153,7 @@ class Feed:
             self._channel.begin_anew()
         return changed
 
-    async def _version(self, name: str) -> None:
+    async def _reread(self, name: str) -> None:
         if name != HERE:
             self._supervisor.looked_at(self._path)
         await self.versions_changed()

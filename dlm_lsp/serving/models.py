@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlm_lsp.runs.questions import Speaker
-from dlm_lsp.runs.reverting import named_version
-from dlm_lsp.runs.versions import Made
+from dlm_lsp.runs.versions import Made, named_version
 from dlm_lsp.serving.errors import ApiError
 from dlm_lsp.store import version_name
 

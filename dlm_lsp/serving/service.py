@@ -18,14 +18,14 @@ from dlm_lsp.serving.feed import Feed
 from dlm_lsp.serving.host import Host
 from dlm_lsp.serving.models import Models
 from dlm_lsp.serving.page import Page
-from dlm_lsp.serving.wishes import Wishes
+from dlm_lsp.serving.wishes import ALWAYS, TRAINING, Wishes
 from dlm_lsp.store import Store, dlm_home
 
 
 class Service:
     """Answers on `listening` to whoever knows `token`. `supervisor` has looked at `path`; lives on its loop.
 
-    `page`: what the training page is fed from, if there is to be one; with `training` it may ask for runs, too.
+    `streams`: what the training page is fed from, if there is to be one; with `training` it may ask for runs, too.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Service:
         listening: socket.socket,
         token: str,
         *,
-        page: Streams | None = None,
+        streams: Streams | None = None,
         training: bool = False,
     ) -> None:
         self._supervisor = supervisor
@@ -48,12 +48,13 @@ class Service:
         host, port, *_ = listening.getsockname()
         self.root = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.url = f"{self.root}/v1"
-        clock, self._feed, shown = SystemClock(), None, None
-        if page is not None:
-            wishes = Wishes(supervisor, path, training=training)
-            self._feed = wishes.feed = Feed(supervisor, page, path, clock, wishes.allowed)
-            shown = Page(self._feed, wishes.do, clock)
-        app = application(self._completions, self.models, self._versions, token=token, host=host, port=port, page=shown)
+        clock, page = SystemClock(), None
+        self._feed: Feed | None = None
+        if streams is not None:
+            allowed = (*ALWAYS, *(TRAINING if training else ()))
+            self._feed = Feed(supervisor, streams, path, clock, allowed)
+            page = Page(self._feed, Wishes(supervisor, path, self._feed, allowed).do, clock)
+        app = application(self._completions, self.models, self._versions, token=token, host=host, port=port, page=page)
         self._host = Host(app)
 
     async def serve(self) -> None:

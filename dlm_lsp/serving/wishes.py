@@ -14,26 +14,26 @@ from dlm_lsp.serving.feed import Feed
 from dlm_lsp.store import StoreError
 from dlm_lsp.training.protocol import LearnerError
 
-_ALWAYS = ("revert", "answers")
-_TRAINING = ("train", "retrain", "cancel")
+ALWAYS = ("revert", "answers")
+TRAINING = ("train", "retrain", "cancel")
 
 
 class Wishes:
-    """Does them in this process. `feed` is told what comes of it."""
+    """Does those that are `allowed`, in this process. `feed` is told what comes of it."""
 
-    def __init__(self, supervisor: Supervisor, path: Path, *, training: bool) -> None:
+    def __init__(self, supervisor: Supervisor, path: Path, feed: Feed, allowed: tuple[str, ...]) -> None:
         self._supervisor = supervisor
         self._path = path
+        self._feed = feed
+        self._allowed = allowed
         self._answers = Answers(supervisor)
-        self.allowed = (*_ALWAYS, *(_TRAINING if training else ()))
-        self.feed: Feed | None = None
 
     async def do(self, message: dict[str, Any]) -> str:
         """What was done, in a sentence. Raises ApiError: why not."""
         command, version = message.get("command"), message.get("version")
-        if message.get("type") != "command" or command not in (*_ALWAYS, *_TRAINING):
+        if message.get("type") != "command" or command not in (*ALWAYS, *TRAINING):
             raise ApiError(400, "The page can ask for revert, answers, train, retrain and cancel.", code="no_command")
-        if command not in self.allowed:
+        if command not in self._allowed:
             raise ApiError(403, "Runs are asked for where saves are trained: `serve --watch`.", code="not_watching")
         if message.get("uri") != self._path.as_uri():
             raise ApiError(404, "Another document is served here.", code="unknown_document", param="uri")
@@ -59,6 +59,5 @@ class Wishes:
 
     async def _compare(self, version: int | None) -> str:
         found = await self._answers.of(self._path, version)
-        if self.feed is not None:
-            self.feed.answers([{"version": found.version, **plain(each)} for each in found.answers])
+        self._feed.answers([{"version": found.version, **plain(each)} for each in found.answers])
         return "" if found.answers else f"v{found.version} taught no question that the document still holds"

@@ -13,7 +13,7 @@ from dlm_lsp.store.ledger import Known, Ledger
 from dlm_lsp.store.lock import Held, Holder
 from dlm_lsp.store.manifest import Manifest, TrainingRun
 from dlm_lsp.store.paths import dlm_home, path_text, version_name
-from dlm_lsp.store.regular import read_beneath, read_regular, read_start
+from dlm_lsp.store.regular import Signature, read_beneath, read_regular, read_start, signature, signature_of
 from dlm_lsp.store.replay import Replay, Snapshot
 from dlm_lsp.store.store import Inspection, Store
 from dlm_lsp.store.times import readable
@@ -39,6 +39,7 @@ __all__ = [
     "Point",
     "Replay",
     "RunFacts",
+    "Signature",
     "Snapshot",
     "Store",
     "StoreError",
@@ -52,5 +53,7 @@ __all__ = [
     "read_start",
     "read_training_state",
     "readable",
+    "signature",
+    "signature_of",
     "version_name",
 ]

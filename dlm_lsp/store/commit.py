@@ -40,7 +40,7 @@ class Commit:
     `files`: the version's files by name (adapter_model.safetensors, adapter_config.json, tokenizer files,
     training_state.pt, …); digests and the small JSON files of the format are added. `started_at` and
     `ended_at`: seconds since the epoch. `base_model`: as the document names it. `content_hashes`: the ids of
-    all sections of the document now. `replay_add`: (id, type, content) of sections to remember;
+    the document's sections that are trained whole. `replay_add`: (id, type, content) of sections to remember;
     `replay_remove`: ids of sections to forget for good. `ledger`: lessons learned in this run carry version 0.
     `dlm_lock`: after a full retrain. `keep`: how many versions of ours stay.
     """

@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
-from dlm_lsp.store.regular import read_regular
+from dlm_lsp.store.regular import MOST, Signature, read_regular, signature_of
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,9 +32,6 @@ else:
 OWNER_FILE = 0o600
 OWNER_FOLDER = 0o700
 AT_ONCE = 8
-
-Signature = tuple[int, int, int]
-"""What tells one state of a file from another: when it was written, its size, and which file it is."""
 
 T = TypeVar("T")
 
@@ -54,10 +51,10 @@ def temporary(beside: Path) -> Path:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> bytes | None:
-    """The bytes of a file, or None when there is no such file. Raises OSError for a pipe or a device."""
+def read(path: Path, limit: int = MOST) -> bytes | None:
+    """The bytes of a file, or None when there is no such file. Raises OSError for a pipe, a device, a longer file."""
     try:
-        return read_regular(path)
+        return read_regular(path, limit)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -77,13 +74,9 @@ def facts(path: Path) -> os.stat_result | None:
 
 
 def signature(path: Path) -> Signature | None:
-    """That of a file as it is now, None when there is none."""
+    """That of a file as it is now, None when there is none. Raises OSError where it cannot be looked at."""
     found = facts(path)
-    return None if found is None else _signature(found)
-
-
-def _signature(found: os.stat_result) -> Signature:
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return None if found is None else signature_of(found)
 
 
 def is_folder(path: Path) -> bool:
@@ -175,7 +168,7 @@ def write_all(
                 with _naming(path):
                     _write(descriptor, data)
                 descriptors.append((path, descriptor))
-                signatures[path] = _signature(os.fstat(descriptor))
+                signatures[path] = signature_of(os.fstat(descriptor))
             for path in flushed:
                 descriptor = _open(path, os.O_WRONLY, OWNER_FILE)
                 opened.callback(os.close, descriptor)

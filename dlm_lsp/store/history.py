@@ -11,13 +11,13 @@ from typing import Literal
 from dlm_lsp.store import disk, journal, versions
 from dlm_lsp.store.ledger import Known, Ledger
 from dlm_lsp.store.paths import Layout, version_number
+from dlm_lsp.store.regular import Signature
 from dlm_lsp.store.versions import RunKind
 
 MAX_RECORDS = 20  # the newest; what happened before them is in the ledgers themselves
 _STORES = 8
 
 EventKind = Literal["learned", "partly", "rehearsed"]
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ NOTHING = Chronicle({}, {})
 class _Kept:
     """What is kept of one record."""
 
-    stamp: _Stamp
+    signature: Signature
     kind: RunKind
     lessons: Mapping[str, Known]
 
@@ -74,16 +74,15 @@ class Histories:
         numbers = sorted(filter(None, (_number(name) for name in disk.names(layout.records))))[-MAX_RECORDS:]
         now: dict[int, _Kept] = {}
         for number in numbers:
-            found = disk.facts(layout.record(number))
-            if found is None:
+            signature = disk.signature(layout.record(number))
+            if signature is None:
                 continue
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             kept = before.get(number)
-            if kept is None or kept.stamp != stamp:
+            if kept is None or kept.signature != signature:
                 record = versions.read_record(layout, number)
                 if record is None:
                     continue
-                kept = _Kept(stamp, record.run.kind, _shared(record.ledger, now))
+                kept = _Kept(signature, record.run.kind, _shared(record.ledger, now))
             now[number] = kept
         self._kept[layout.root] = now
         while len(self._kept) > _STORES:

@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from dlm_lsp.store import disk
+from dlm_lsp.store import disk, lines
 from dlm_lsp.store.times import Seconds
 
 JournalKind = Literal["started", "finished", "cancelled", "failed", "recovered", "reverted"]
-
-MAX_BYTES = 512 * 1024
 
 _NEVER_WRITTEN = re.compile(rb"[\x00-\x09\x0b-\x1f]")  # JSON escapes control characters
 
@@ -42,13 +40,8 @@ class JournalEntry:
 
 
 def append(path: Path, entry: JournalEntry | bytes) -> None:
-    """Adds an entry (or its line), after ending what a crash left half-written. When large, keeps the newer half."""
-    line = entry if isinstance(entry, bytes) else encode(entry)
-    old = disk.read(path) or b""
-    if len(old) + len(line) > MAX_BYTES:
-        disk.write(path, old[old.find(b"\n", len(old) // 2) + 1 :] + line, durable=False)
-        return
-    disk.append(path, line if not old or old.endswith(b"\n") else b"\n" + line, durable=False)
+    """Adds an entry, or its line."""
+    lines.append(path, entry if isinstance(entry, bytes) else encode(entry))
 
 
 def encode(entry: JournalEntry) -> bytes:
@@ -63,20 +56,8 @@ def damaged(path: Path) -> bool:
 
 
 def read(path: Path) -> tuple[JournalEntry, ...]:
-    """All entries, oldest first; lines that are none are passed over."""
-    found = []
-    for line in (disk.read(path) or b"").splitlines():
-        entry = _entry(line)
-        if entry is not None:
-            found.append(entry)
-    return tuple(found)
-
-
-def _entry(line: bytes) -> JournalEntry | None:
-    try:
-        return _ENTRY.validate_json(line)
-    except ValidationError:
-        return None
+    """All entries, oldest first."""
+    return lines.read(path, _ENTRY)
 
 
 _ENTRY = TypeAdapter(JournalEntry)

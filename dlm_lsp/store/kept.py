@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from dlm_lsp.store import disk
-from dlm_lsp.store.disk import Signature
+from dlm_lsp.store.regular import Signature
 
 Value = TypeVar("Value")
 

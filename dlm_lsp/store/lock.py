@@ -245,7 +245,7 @@ def _someone_of_ours(layout: Layout, clock: Callable[[], float]) -> Holder:
         return _just_being_taken()
     if found.state == "dead":
         since = "" if found.since is None else f" since {readable(found.since)}"
-        return Holder(found.pid, found.host, found.since, "alive", f"held by a running process on this machine{since}")
+        return replace(found, state="alive", detail=f"held by a running process on this machine{since}")
     return found
 
 

@@ -182,13 +182,10 @@ def _disagreement(case: Case) -> Iterator[Finding]:
 
 
 def _replay_index(case: Case) -> Iterator[Finding]:
-    replay = case.replay
-    if replay.sound():
-        return
-    if replay.entries() is None:
-        yield Finding("the replay index does not fit its corpus", partial(_repair_replay, case, replay))
-    else:
-        yield Finding("the replay corpus is damaged", partial(_repair_replay, case, replay))
+    if not case.replay.sound():
+        lost = case.replay.entries() is None
+        what = "the replay index does not fit its corpus" if lost else "the replay corpus is damaged"
+        yield Finding(what, partial(_repair_replay, case))
 
 
 def _damaged_notes(case: Case) -> Iterator[Finding]:
@@ -276,7 +273,8 @@ def _rebuild_manifest(case: Case) -> str:
     return f"rebuilt from what the store holds{kept}"
 
 
-def _repair_replay(case: Case, replay: Replay) -> str:
+def _repair_replay(case: Case) -> str:
+    replay = case.replay
     old = disk.read(replay.index) if replay.entries() is None else None
     kept = [
         disk.keep_copy(path, data, "damaged", stamp(case.now)).name

@@ -17,9 +17,25 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NON
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0)
 _CHUNK = 1 << 20
+MOST = sys.maxsize - 1  # bytes: no limit
+
+Signature = tuple[int, int, int]
+"""What tells one state of a file from another: when it was written, its size, and which file it is."""
 
 
-def read_regular(path: Path, limit: int = sys.maxsize - 1) -> bytes:
+def signature(path: Path) -> Signature | None:
+    """That of a file as it is now; None where there is none, or it cannot be looked at."""
+    try:
+        return signature_of(path.stat())
+    except OSError:
+        return None
+
+
+def signature_of(found: os.stat_result) -> Signature:
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def read_regular(path: Path, limit: int = MOST) -> bytes:
     """The bytes of a regular file; links are followed. Raises OSError: `EFBIG` for one of more than `limit` bytes."""
     _check(path.stat().st_mode, path)
     descriptor = os.open(path, _FLAGS)

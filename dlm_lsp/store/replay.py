@@ -19,9 +19,9 @@ import zstandard
 from pydantic import Field, TypeAdapter, ValidationError
 
 from dlm_lsp.store import disk
-from dlm_lsp.store.disk import Signature
 from dlm_lsp.store.kept import Kept
 from dlm_lsp.store.manifest import Moment
+from dlm_lsp.store.regular import Signature
 from dlm_lsp.store.times import naive
 
 ReplayType = Literal["prose", "instruction", "preference"]
@@ -109,10 +109,6 @@ class Change:
     files: dict[Path, bytes] = field(default_factory=dict)
     flushed: list[Path] = field(default_factory=list)
 
-    def write(self) -> None:
-        if self.files:
-            disk.write_all(self.files, flushed=self.flushed)
-
 
 def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """As they stand in the index: by section id."""
@@ -126,7 +122,7 @@ def encode_index(entries: Iterable[Entry]) -> bytes:
 
 
 class Replay:
-    """The corpus in a folder. Making one touches nothing; only `add`, `drop` and `repair` write.
+    """The corpus in a folder. Making one touches nothing; only `changing` and `repair` write.
 
     What did not change since it was read is not read again.
     """
@@ -216,26 +212,13 @@ class Replay:
         found = {each.section_id: each for _, _, each in _unpacked((start, data[start:end]) for start, end in places)}
         return tuple(found.values()) if found.keys() == {entry.section_id for entry in entries} else None
 
-    def add(self, additions: Sequence[tuple[str, str, str]], run_id: int, at: float) -> int:
-        """Remembers what of `additions` (section id, type, content) is not remembered yet; returns how many those were.
-
-        Raises ValueError for what is no section id.
-        """
-        with self.changing((), additions, run_id, at) as change:
-            change.write()
-            return change.added
-
-    def drop(self, section_ids: Collection[str]) -> int:
-        """Forgets sections for good: rewrites the corpus without their text. Returns how many frames went."""
-        with self.changing(section_ids, (), 0, 0.0) as change:
-            change.write()
-            return change.removed
-
     @contextmanager
     def changing(
         self, remove: Collection[str], additions: Sequence[tuple[str, str, str]], run_id: int, at: float
     ) -> Iterator[Change]:
-        """Both at once; inside the caller writes what the change names. What is done already is passed over.
+        """Forgets the sections `remove` (ids) for good and remembers `additions` (id, type, content).
+
+        Inside, the caller writes what the change names. What is done already is passed over.
 
         Additions are appended, and a crash before the new index leaves dead bytes at the corpus's end beside the old
         one: nothing is lost. When something goes, the corpus is written anew; a crash then leaves the new corpus

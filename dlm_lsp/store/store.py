@@ -115,7 +115,7 @@ class Store:
     def training_state(self, version: Version) -> bytes | None:
         """The bytes of the version's `training_state.pt` if they match their digest; load them weights-only."""
         with reported("read the training state", version.path):
-            return versions.read_training_state(version)
+            return versions.read_training_state(version.path)
 
     def dlm_lock(self) -> Mapping[str, Any] | None:
         """The values of `dlm.lock`, None when missing or unreadable."""
@@ -179,8 +179,9 @@ class Store:
             return recovery.recover(self._layout, self._checker, self._replay, self._clock())
 
     def exercise(self) -> None:
-        """Has the first commit of this process take no longer than others; touches nothing."""
+        """Has the first commit of this process take no longer than others; only reads."""
         committing.exercise()
+        self.inspect()
 
     def commit(self, held: Held, what: Commit) -> Version:
         """Commits a run as the next version and makes it current. Raises StoreError, then nothing changed."""
@@ -233,6 +234,3 @@ class Store:
         except StoreError as error:
             if error.code == "manifest-newer":
                 raise
-
-
-__all__ = ["Inspection", "Store", "StoreError"]

@@ -27,6 +27,7 @@ CONFIG = "adapter_config.json"
 TRAINING_STATE = "training_state.pt"
 TRAINING_STATE_DIGEST = "training_state.pt.sha256"
 
+_MAX_DIGEST = 1024  # bytes of a file with one
 _POINTER = re.compile(r"adapter/versions/(v\d{4,})")
 
 
@@ -141,11 +142,11 @@ def current(layout: Layout) -> Version | None:
     return Version(number, layout.version(number))
 
 
-def read_training_state(version: Version) -> bytes | None:
-    """The bytes of `training_state.pt` if its digest file is there and matches, else None."""
-    data = disk.read(version.path / TRAINING_STATE)
-    digest = disk.read_text(version.path / TRAINING_STATE_DIGEST)
-    if data is None or digest is None or hashlib.sha256(data).hexdigest() != digest.strip():
+def read_training_state(folder: Path) -> bytes | None:
+    """The bytes of a version's `training_state.pt` if its digest file is there and matches, else None."""
+    data = disk.read(folder / TRAINING_STATE)
+    digest = disk.read(folder / TRAINING_STATE_DIGEST, _MAX_DIGEST)
+    if data is None or digest is None or hashlib.sha256(data).hexdigest().encode() != digest.strip():
         return None
     return data
 

@@ -70,8 +70,6 @@ def read_weights(model: Any, version_dir: Path) -> None:
 
     Raises LearnerError, and then changes nothing.
     """
-    import torch
-
     saved = load_weights(version_dir)
     own = adapter_tensors(model)
     if not fits(own, saved):
@@ -81,9 +79,7 @@ def read_weights(model: Any, version_dir: Path) -> None:
             code="shape-changed",
             key="training.lora_r",
         )
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(saved[name])
+    fill(own, saved)
 
 
 def load_weights(version_dir: Path) -> dict[str, Any]:
@@ -103,6 +99,15 @@ def load_weights(version_dir: Path) -> dict[str, Any]:
 def fits(own: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
     """Whether both are the tensors of one shape of adapter."""
     return {name: each.shape for name, each in own.items()} == {name: each.shape for name, each in saved.items()}
+
+
+def fill(own: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Copies `values` into the tensors `own`, name by name."""
+    import torch
+
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(values[name])
 
 
 def read_shape(version_dir: Path) -> AdapterShape:

@@ -54,7 +54,7 @@ class Device:
             return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
         return free_memory()
 
-    def describe(self, threads: int, quantised: bool = False) -> str:
+    def describe(self, threads: int, quantised: bool) -> str:
         """Such as "cpu (1 thread, fp32)"."""
         said = [f"{threads} thread{'' if threads == 1 else 's'}"] if self.kind == "cpu" else []
         said += [self.precision, *(["4-bit base"] if quantised else [])]

@@ -29,6 +29,7 @@ Progress = Callable[[str, float | None], None]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPO = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _POLL = 0.1  # seconds between two looks at whether a stop was asked for
+_MOST_CACHED = 500  # names in the cache that are looked at
 _GRACE = 3.0  # seconds that a stopped download has to clean up
 
 
@@ -79,11 +80,11 @@ def cached(repo: str, revision: str | None) -> Snapshot | None:
     return Snapshot(directory, revision) if directory.is_dir() else None
 
 
-def cached_repos(most: int = 500) -> tuple[str, ...]:
+def cached_repos() -> tuple[str, ...]:
     """The models that the cache has a folder of, by name; none when there is no cache."""
     try:
         with os.scandir(cache_directory()) as entries:
-            names = [entry.name for entry in itertools.islice(entries, most)]
+            names = [entry.name for entry in itertools.islice(entries, _MOST_CACHED)]
     except OSError:
         return ()
     found = (name.removeprefix("models--").replace("--", "/", 1) for name in names if name.startswith("models--"))

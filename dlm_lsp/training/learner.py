@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.base_files import read_config
 from dlm_lsp.training.memory import configured
 from dlm_lsp.training.protocol import (
@@ -30,6 +31,8 @@ from dlm_lsp.training.protocol import (
     Spoken,
     TrainingSettings,
     Unwatched,
+    run_stopped,
+    unforeseen,
 )
 from dlm_lsp.training.quantised import qlora_obstacle
 from dlm_lsp.training.stack import import_stack, switching_quickly
@@ -82,14 +85,14 @@ class InProcessLearner:
         self._voices: Voices | None = None
         self._answer: weakref.ref[Generator[str, None, Spoken]] | None = None
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
         self._hush()
         with switching_quickly():
             session = self._open(request, _Clock(control))
             session.prepare(request)
             from dlm_lsp.training.exercise import exercise
 
-            exercise(session)
+            exercise(session, lessons)
             return session.info()
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:
@@ -155,11 +158,11 @@ class InProcessLearner:
             return
         except Exception as error:
             log.exception("a question was not answered")
-            question.end(LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error"))
+            question.end(unforeseen(error))
             return
         answer.close()
         if question.request.live:
-            question.end(LearnerError("The run was stopped, and with it what it had learned.", code="run-stopped"))
+            question.end(run_stopped())
         else:
             question.later()
         raise LearningCancelled

@@ -62,32 +62,9 @@ class LoadedBase:
         return copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
 
 
-def load_base(resolved: ResolvedBase, device: Device, quantised: bool = False) -> LoadedBase:
+def load_base(resolved: ResolvedBase, device: Device, quantised: bool) -> LoadedBase:
     """Loads a snapshot's weights (safetensors only, never code) and tokenizer. Raises LearnerError."""
-    from transformers.models.auto.modeling_auto import AutoModelForCausalLM
-    from transformers.models.auto.tokenization_auto import AutoTokenizer
-
-    directory = str(resolved.directory)
-    # Onto a GPU weight by weight: all of them in main memory first may be more than it has.
-    options = four_bits(device) if quantised else {"device_map": {"": "cuda"}} if device.kind == "cuda" else {}
-    try:
-        with collector_resting():
-            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                directory,
-                dtype=device.dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                **options,
-            )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
-        raise LearnerError(
-            f"The base model {resolved.reference!r} can't be loaded: {reason}",
-            code="base-unreadable",
-            key="base_model",
-        ) from error
+    model, tokenizer = _from_files(resolved, device, quantised)
     model.requires_grad_(False)
     model.eval()
     if quantised:
@@ -120,6 +97,35 @@ def load_base(resolved: ResolvedBase, device: Device, quantised: bool = False) -
         end_tokens=_end_tokens(model, tokenizer),
         tokenizer_files=_tokenizer_files(resolved.directory, tokenizer),
     )
+
+
+def _from_files(resolved: ResolvedBase, device: Device, quantised: bool) -> tuple[Any, Any]:
+    """Model and tokenizer as transformers makes them. Raises LearnerError."""
+    from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+    from transformers.models.auto.tokenization_auto import AutoTokenizer
+
+    directory = str(resolved.directory)
+    # Onto a GPU weight by weight: all of them in main memory first may be more than it has.
+    options = four_bits(device) if quantised else {"device_map": {"": "cuda"}} if device.kind == "cuda" else {}
+    try:
+        with collector_resting():
+            tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                directory,
+                dtype=device.dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                **options,
+            )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        raise LearnerError(
+            f"The base model {resolved.reference!r} can't be loaded: {reason}",
+            code="base-unreadable",
+            key="base_model",
+        ) from error
+    return model, tokenizer
 
 
 def _context_length(config: Any, resolved: ResolvedBase) -> int:

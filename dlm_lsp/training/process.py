@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 
 from dlm_lsp import __version__
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.training import wire
 from dlm_lsp.training.amending import Amending
 from dlm_lsp.training.patience import Patience, Watch
@@ -71,11 +72,12 @@ class ProcessLearner:
     def alive(self) -> bool:
         return self.pid is not None
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
         if not self.alive and (self._lost or self._process is not None):
             # Another one may be lost the same way, with every document that is opened. An author's save may try.
             raise LearnerLostError("The learner was lost. The next save starts a new one.", code="learner-died")
-        reports = self._call(wire.Warm(self._next(), request), request.key, control, self.patience.stop_warming)
+        call = wire.Warm(self._next(), request, lessons)
+        reports = self._call(call, request.key, control, self.patience.stop_warming)
         for report in reports:
             if isinstance(report, wire.Warmed):
                 return report.info

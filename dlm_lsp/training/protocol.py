@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from dlm_lsp.document.model import Lesson
+from dlm_lsp.store.versions import RunKind as RunKind
 
 LearnerMode = Literal["thread", "process"]
-RunKind = Literal["cycle", "full"]
 PhaseName = Literal["import", "load", "download", "tokenise", "train", "write"]
 LearnEnd = Literal["learned", "cap", "epochs", "stopped"]
 AnswerEnd = Literal["end", "length", "stopped"]
@@ -35,6 +35,16 @@ class LearnerError(Exception):
         self.code = code
         self.key = key  # dotted frontmatter key that the message is about, such as "base_model"
         self.suggestions = suggestions  # values for that key that were probably meant, the likeliest first
+
+
+def unforeseen(error: BaseException) -> LearnerError:
+    """What is told of an error that nobody foresaw: its kind and first line. The log has the traceback."""
+    return LearnerError(f"{type(error).__name__}: {error}".splitlines()[0][:300], code="internal-error")
+
+
+def run_stopped() -> LearnerError:
+    """Why the weights of a run that goes on give no more of an answer."""
+    return LearnerError("The run was stopped, and with it what it had learned.", code="run-stopped")
 
 
 class LearnerLostError(LearnerError):
@@ -306,8 +316,8 @@ class Unwatched:
 class Learner(Protocol):
     """Learns adapters. All methods are called on one thread; none of them writes to a store."""
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
-        """Loads what the next `learn` or `generate` of this session needs. Raises LearnerError."""
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
+        """Loads what the next `learn` or `generate` of this session needs, and reads `lessons`. Raises LearnerError."""
 
     def learn(self, plan: LearnPlan, control: Control) -> Learned:
         """Runs `plan` to its end. Raises LearnerError or LearningCancelled; the session stays usable."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dlm_lsp.training import wire
 from dlm_lsp.training.pipe import LearnerProcess
-from dlm_lsp.training.protocol import Control, LearnerError, LearnerLostError, Question, Spoken
+from dlm_lsp.training.protocol import Control, LearnerError, LearnerLostError, Question, Spoken, run_stopped
 
 
 class Relay:
@@ -70,6 +70,6 @@ class Relay:
         if question.stop_requested():
             question.end(Spoken("stopped", 0, 0))
         elif question.request.live:
-            question.end(LearnerError("The run was stopped, and with it what it had learned.", code="run-stopped"))
+            question.end(run_stopped())
         else:
             question.later()

@@ -24,6 +24,7 @@ from dlm_lsp.training.protocol import (
     LearnPlan,
     PhaseName,
     Spoken,
+    unforeseen,
 )
 
 log = logging.getLogger(__name__)
@@ -64,18 +65,21 @@ def _end_of(learner: Learner, request: Call, control: _Control, reports: _Report
     except LearningCancelled:
         return wire.Cancelled(request.call)
     except LearnerError as error:
-        return wire.Failed(request.call, str(error), error.code, error.key)
+        return _failed(request.call, error)
     except Exception as error:
         log.exception("call %d failed", request.call)
-        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        return wire.Failed(request.call, message, "internal-error", None)
+        return _failed(request.call, unforeseen(error))
+
+
+def _failed(call: int, error: LearnerError) -> wire.Failed:
+    return wire.Failed(call, str(error), error.code, error.key)
 
 
 def _answer(learner: Learner, request: Call, control: _Control, reports: _Reports) -> wire.Report:
     call = request.call
     match request:
         case wire.Warm():
-            return wire.Warmed(call, learner.warm(request.request, control))
+            return wire.Warmed(call, learner.warm(request.request, control, request.lessons))
         case wire.Learn():
             learned = learner.learn(request.plan, control)
             for piece in wire.pieces(call, learned):
@@ -253,7 +257,7 @@ class _Question:
         if isinstance(outcome, Spoken):
             self._reports.send(wire.Answered(self._call, outcome))
         else:
-            self._reports.send(wire.Failed(self._call, str(outcome), outcome.code, outcome.key))
+            self._reports.send(_failed(self._call, outcome))
 
     def later(self) -> None:
         self._reports.send(wire.Later(self._call))

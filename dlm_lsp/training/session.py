@@ -122,6 +122,12 @@ class Session:
         self.moments_step += 1
         return done
 
+    def exercise(self, rows: Sequence[Row]) -> None:
+        """Does what a step on `rows` and a look at them do, and leaves weights and moments as they are."""
+        self.model.train()
+        self.stepper.exercise(rows, self._limits)
+        self.stepper.measure(rows, self._limits)
+
     def measure(self, rows: Sequence[Row]) -> list[Measured]:
         """What the weights say of `rows` now; changes neither them nor what the next step draws."""
         return self.stepper.measure(rows, self._limits)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dlm_lsp.training.adapter import adapter_tensors, fits, load_weights, read_shape, shape_of
+from dlm_lsp.training.adapter import adapter_tensors, fill, fits, load_weights, read_shape, shape_of
 from dlm_lsp.training.protocol import AdapterShape, LearnerError
 from dlm_lsp.training.session import Session, Stamp, stamp
 
@@ -52,9 +52,6 @@ class Voices:
             del self._kept[next(iter(self._kept))]
         return voice
 
-    def clear(self) -> None:
-        self._kept.clear()
-
     @property
     def _size(self) -> int:
         return sum(each.size for each in self._kept.values())
@@ -72,7 +69,6 @@ def speaking_as(session: Session, voice: Voice | None) -> Iterator[None]:
     Afterwards its weights, its mode and the random generators are as before, to the bit, whatever happened inside.
     Raises LearnerError when the version has other tensors.
     """
-
     with aside(session):
         if voice is None:
             with session.model.disable_adapter():
@@ -87,10 +83,10 @@ def speaking_as(session: Session, voice: Voice | None) -> Iterator[None]:
             )
         kept = {name: tensor.clone() for name, tensor in own.items()}
         try:
-            _fill(own, voice.tensors)
+            fill(own, voice.tensors)
             yield
         finally:
-            _fill(own, kept)
+            fill(own, kept)
 
 
 @contextmanager
@@ -106,11 +102,3 @@ def aside(session: Session) -> Iterator[None]:
             yield
         finally:
             session.model.train(learning)
-
-
-def _fill(own: dict[str, Any], values: dict[str, Any]) -> None:
-    import torch
-
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(values[name])

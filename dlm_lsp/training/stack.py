@@ -35,6 +35,8 @@ _MODULES = (
     "peft",
 )
 
+_TURN = 0.0005  # seconds that a thread keeps the interpreter at the most while others wait for it
+
 
 def import_stack(between: Callable[[str, float], None]) -> None:
     """Imports what learning needs; `between(module, fraction)` is called before each piece and may raise."""
@@ -82,10 +84,10 @@ def collector_resting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def switching_quickly(seconds: float = 0.0005) -> Iterator[None]:
+def switching_quickly() -> Iterator[None]:
     """Threads take turns more often inside, so that a busy learner does not keep the editor waiting."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, seconds))
+    sys.setswitchinterval(min(before, _TURN))
     try:
         yield
     finally:

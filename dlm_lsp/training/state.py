@@ -6,7 +6,6 @@ alone, and only when its digest fits. The keys are the store format's, version 2
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
@@ -16,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlm_lsp.store import read_regular
+from dlm_lsp.store import read_training_state
 
 log = logging.getLogger(__name__)
 
 STATE_FILE = "training_state.pt"
-DIGEST_FILE = "training_state.pt.sha256"
 RNG_FILE = "training_state.rng.json"
 
 _VERSION = 2
@@ -73,10 +71,9 @@ def read_state(version_dir: Path) -> TrainingState | None:
     import torch
 
     try:
-        data = read_regular(version_dir / STATE_FILE)
-        expected = read_regular(version_dir / DIGEST_FILE, 1024).decode("ascii").strip()
-        if hashlib.sha256(data).hexdigest() != expected:
-            raise ValueError("its digest does not fit")
+        data = read_training_state(version_dir)
+        if data is None:
+            raise ValueError("it is not there, or its digest does not fit")
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if saved["_state_sidecar_version"] != _VERSION:
             raise ValueError(f"its version is {saved['_state_sidecar_version']}, not {_VERSION}")

@@ -106,6 +106,19 @@ class Stepper:
             _halve(limits, max(len(batch) for batch in batches))
             empty_caches()
 
+    def exercise(self, rows: Sequence[Row], limits: Limits) -> None:
+        """What a step on `rows` does, with copies of the parameters where it would change them."""
+        import torch
+
+        batches = micro_batches(rows, limits.rows, limits.tokens, limits.places)
+        losses, hits = self._backward(batches, len(rows))
+        copies = [torch.nn.Parameter(each.detach().clone()) for each in self.parameters]
+        for copy, own in zip(copies, self.parameters, strict=True):
+            copy.grad = own.grad
+        torch.nn.utils.clip_grad_norm_(copies, _CLIP)
+        make_optimizer(copies).step()
+        _measured([row for batch in batches for row in batch], losses, hits)
+
     def measure(self, rows: Sequence[Row], limits: Limits) -> list[Measured]:
         """What the weights say of `rows` as they are: forward passes without gradient and dropout."""
         import torch

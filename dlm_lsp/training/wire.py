@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import cbor2
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.training.protocol import (
     GenerateRequest,
     Learned,
@@ -29,7 +30,7 @@ from dlm_lsp.training.protocol import (
 )
 
 # Both ends must speak the same one; to be raised with every change of a message.
-PROTOCOL = 3
+PROTOCOL = 4
 
 # A length beyond this is no frame but noise. A plan holds its lessons' text; nothing else comes near.
 MAX_FRAME = 64 * 1024 * 1024
@@ -58,6 +59,7 @@ class _Message:
 class Warm(_Message):
     call: int
     request: SessionRequest
+    lessons: tuple[Lesson, ...] = ()
     type: Literal["warm"] = "warm"
 
 

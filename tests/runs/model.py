@@ -443,7 +443,7 @@ class World:
             pending
             and (
                 (pending.kind, pending.document.text, pending.unfinished, pending.ready),
-                (pending.offered, pending.detail, pending.held, len(record.idle)),
+                (pending.offered, pending.restart, pending.held, len(record.idle)),
             ),
             running and _steered(running),
             (self.puppet.at, len(self.worker.jobs), self.worker.stopped),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlm_lsp.runs.curves import MAX_POINTS, Trace, told
-from dlm_lsp.store import Curve, Store
+from dlm_lsp.store import Curve, Store, lines
 from dlm_lsp.store import curves as pictures
 from tests.store.store_helpers import DLM_ID, a_commit, held
 
@@ -67,7 +67,7 @@ def test_curves_lie_in_the_store_and_what_is_damaged_is_passed_over(tmp_path: Pa
 
 
 def test_the_file_of_curves_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MAX_BYTES", 2_000)
+    monkeypatch.setattr(lines, "MAX_BYTES", 2_000)
     path = tmp_path / "curves.jsonl"
     for run in range(100):
         pictures.append(path, Curve(run, "cycle", run, AT, AT))

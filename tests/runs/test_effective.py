@@ -9,8 +9,9 @@ import pytest
 
 from dlm_lsp.document import Severity, parse
 from dlm_lsp.document.schema import TrainingConfig
-from dlm_lsp.runs.effective import UNSUPPORTED, adapter_shape, base_request, training_settings
+from dlm_lsp.runs.effective import adapter_shape, base_request, training_settings
 from dlm_lsp.runs.snapshot import read
+from dlm_lsp.runs.unsupported import UNSUPPORTED
 from dlm_lsp.training.protocol import AdapterShape, TrainingSettings
 from tests.runs.conftest import DLM_ID
 

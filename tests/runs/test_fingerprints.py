@@ -20,7 +20,7 @@ def of(settings: str = "", body: str = "", head: str = "", path: Path = PATH) ->
     training = f"training:\n{settings}" if settings else ""
     document = parse(f"---\ndlm_id: {DLM_ID}\n{base}{head}{training}---\n{body}")
     assert document.frontmatter is not None, document.problems
-    return fingerprints(document.frontmatter, path, [each for part in document.sections for each in part.lessons])
+    return fingerprints(document.frontmatter, path, document.identities)
 
 
 PLAIN = of()

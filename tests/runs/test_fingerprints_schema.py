@@ -102,7 +102,7 @@ def read(tree: Tree, spelling: random.Random | None = None) -> Document:
 
 def of(document: Document) -> Fingerprints:
     assert document.frontmatter is not None
-    return fingerprints(document.frontmatter, PATH, [each for part in document.sections for each in part.lessons])
+    return fingerprints(document.frontmatter, PATH, document.identities)
 
 
 def test_every_key_of_the_schema_has_a_class_of_fingerprint() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+from dlm_lsp.document.model import Lesson
 from dlm_lsp.runs import events
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
@@ -22,17 +23,19 @@ class Told(FakeLearner):
     def __init__(self) -> None:
         super().__init__()
         self.warmed: list[str | None] = []
+        self.read: tuple[Lesson, ...] = ()
         self.released: list[str] = []
         self.closed = False
         self.inside = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def warm(self, request: SessionRequest, control: Control) -> SessionInfo:
+    def warm(self, request: SessionRequest, control: Control, lessons: tuple[Lesson, ...] = ()) -> SessionInfo:
         self.inside.set()
         self.go_on.wait(20)
         self.warmed.append(request.version_dir)
-        return super().warm(request, control)
+        self.read = lessons
+        return super().warm(request, control, lessons)
 
     def release(self, key: str) -> None:
         self.released.append(key)
@@ -77,6 +80,7 @@ async def test_an_opened_document_is_warmed_in_a_quiet_moment_and_nothing_is_wri
     desk.clock.advance(1.0)
     await desk.until_status(lambda status: status.warm)
     assert told.warmed == [None]
+    assert [lesson.answer for lesson in told.read] == ["At seven."], "what the next run reads whatever is saved"
     assert desk.status.device == "cpu (fake)"
     assert not desk.home.exists()
     assert await desk.supervisor.shutdown(10)

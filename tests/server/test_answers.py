@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dlm_lsp.document import Position, Range
+from dlm_lsp.runs.answer_texts import code_block, code_span, hover_rows, markdown, summary
 from dlm_lsp.runs.answers import BASE, Compared, Comparison, Said
-from dlm_lsp.server.answers import answer_payload, code_block, code_span, hover_rows, markdown, summary
+from dlm_lsp.server.answers import answer_payload
 
 ONE = Compared(
     question="Who rings?",

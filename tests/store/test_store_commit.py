@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from dlm_lsp.store import Commit, JournalEntry, Store, StoreError, disk, journal, manifest
+from dlm_lsp.store import Commit, JournalEntry, Store, StoreError, disk, lines, manifest
 from tests.store.store_helpers import DLM_ID, T0, a_commit, assert_sound, held, run, section, weights
 
 
@@ -234,7 +234,7 @@ def test_the_journal_is_bounded_and_survives_torn_lines(store: Store, monkeypatc
         file.write(b'{"event": "sta')
     store.note(JournalEntry("cancelled", T0, kind="cycle", run=2, steps=5))
     assert [entry.event for entry in store.journal()] == ["finished", "cancelled"]
-    monkeypatch.setattr(journal, "MAX_BYTES", 4096)
+    monkeypatch.setattr(lines, "MAX_BYTES", 4096)
     for number in range(200):
         store.note(JournalEntry("failed", T0 + number, detail="x" * 40))
     assert store.layout.journal.stat().st_size <= 4096

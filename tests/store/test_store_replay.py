@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlm_lsp.store import Replay, Snapshot, Store, disk
-from dlm_lsp.store.replay import MAGIC, MAX_FRAME_BYTES, decode_snapshot, encode_snapshot
+from dlm_lsp.store.replay import MAGIC, MAX_FRAME_BYTES, Change, decode_snapshot, encode_snapshot
 from tests.store.store_helpers import T0, section
 
 
@@ -21,16 +22,33 @@ def texts(replay: Replay) -> set[str]:
     return {snapshot.content for snapshot in replay.read()}
 
 
+def add(replay: Replay, additions: Sequence[tuple[str, str, str]], run_id: int, at: float) -> int:
+    return written(replay, (), additions, run_id, at).added
+
+
+def drop(replay: Replay, section_ids: Sequence[str]) -> int:
+    return written(replay, section_ids, (), 0, 0.0).removed
+
+
+def written(
+    replay: Replay, remove: Sequence[str], additions: Sequence[tuple[str, str, str]], run_id: int, at: float
+) -> Change:
+    with replay.changing(remove, additions, run_id, at) as change:
+        if change.files:
+            disk.write_all(change.files, flushed=change.flushed)
+        return change
+
+
 @pytest.fixture
 def replay(tmp_path: Path) -> Replay:
     made = Replay(tmp_path / "replay")
-    made.add([(section(i), "instruction", f"secret {i} " * 50) for i in range(3)], 7, T0)
+    add(made, [(section(i), "instruction", f"secret {i} " * 50) for i in range(3)], 7, T0)
     return made
 
 
 def test_adding_twice_remembers_once(replay: Replay) -> None:
     size = replay.corpus.stat().st_size
-    assert replay.add([(section(1), "instruction", "secret 1 " * 50)], 8, T0 + 9) == 0
+    assert add(replay, [(section(1), "instruction", "secret 1 " * 50)], 8, T0 + 9) == 0
     assert replay.corpus.stat().st_size == size
     assert len(replay.read()) == 3
     assert replay.read()[0].training_runs_seen == (7,)
@@ -38,7 +56,7 @@ def test_adding_twice_remembers_once(replay: Replay) -> None:
 
 def test_dropping_removes_the_text_from_the_disk(replay: Replay) -> None:
     kept = replay.corpus.read_bytes()
-    assert replay.drop([section(1), "ffffffffffffffff"]) == 1
+    assert drop(replay, [section(1), "ffffffffffffffff"]) == 1
     assert replay.ids() == {section(0), section(2)}
     assert texts(replay) == {"secret 0 " * 50, "secret 2 " * 50}
     assert len(replay.corpus.read_bytes()) < len(kept)
@@ -49,13 +67,13 @@ def test_dead_bytes_at_the_tail_do_no_harm(replay: Replay) -> None:
     with replay.corpus.open("ab") as corpus:
         corpus.write(replay.corpus.read_bytes()[:40])
     assert replay.sound()
-    replay.add([(section(9), "prose", "nine")], 8, T0)
+    add(replay, [(section(9), "prose", "nine")], 8, T0)
     assert texts(replay) == {"nine", *(f"secret {i} " * 50 for i in range(3))}
 
 
 def test_a_crash_between_corpus_and_index_is_seen_and_repaired(replay: Replay) -> None:
     old_index = replay.index.read_bytes()
-    replay.drop([section(0)])
+    drop(replay, [section(0)])
     replay.index.write_bytes(old_index)
     assert not replay.sound()
     assert replay.ids() == {section(1), section(2)}
@@ -73,7 +91,7 @@ def test_a_lost_index_is_rebuilt_from_the_frames(replay: Replay, index: bytes | 
     else:
         replay.index.write_bytes(index)
     assert len(replay.read()) == 3
-    replay.add([(section(4), "prose", "four")], 8, T0)
+    add(replay, [(section(4), "prose", "four")], 8, T0)
     assert len(replay.read()) == 4
     assert replay.sound()
 
@@ -103,7 +121,7 @@ def test_a_failed_append_leaves_the_corpus_as_it_was(replay: Replay, monkeypatch
 
     monkeypatch.setattr(disk, "_write", full)
     with pytest.raises(OSError, match="No space"):
-        replay.add([(section(8), "prose", "eight")], 8, T0)
+        add(replay, [(section(8), "prose", "eight")], 8, T0)
     assert replay.corpus.read_bytes() == before
 
 
@@ -113,13 +131,13 @@ def test_whatever_the_corpus_holds_reading_never_raises(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, cut: int, index: bool
 ) -> None:
     replay = Replay(tmp_path_factory.mktemp("noise"))
-    replay.add([(section(i), "prose", f"text {i}") for i in range(2)], 1, T0)
+    add(replay, [(section(i), "prose", f"text {i}") for i in range(2)], 1, T0)
     data = replay.corpus.read_bytes()
     replay.corpus.write_bytes(data[:cut] + noise + data[cut:])
     if not index:
         replay.index.unlink()
     assert texts(replay) <= {"text 0", "text 1"}
-    replay.add([(section(5), "prose", "text 5")], 1, T0)
+    add(replay, [(section(5), "prose", "text 5")], 1, T0)
     assert "text 5" in texts(replay)
 
 
@@ -149,7 +167,7 @@ def test_frames_that_would_fill_the_memory_are_passed_over(store: Store) -> None
 def test_a_corpus_that_was_found_sound_is_not_unpacked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Replay(tmp_path)
     ids = [f"{number:016x}" for number in range(1, 4)]
-    memory.add([(each, "prose", f"text {each}") for each in ids[:2]], 1, T0)
+    add(memory, [(each, "prose", f"text {each}") for each in ids[:2]], 1, T0)
     assert memory.sound()
     unpacked = []
 
@@ -158,8 +176,8 @@ def test_a_corpus_that_was_found_sound_is_not_unpacked_again(tmp_path: Path, mon
         return unpacked[-1]
 
     monkeypatch.setattr("dlm_lsp.store.replay.decode_snapshot", counted)
-    memory.add([(ids[2], "prose", "new")], 2, T0)
-    memory.drop(ids[:1])
+    add(memory, [(ids[2], "prose", "new")], 2, T0)
+    drop(memory, ids[:1])
     assert memory.sound()
     assert unpacked == [], "what this process has added to it is sound, too"
     assert Replay(tmp_path).sound()

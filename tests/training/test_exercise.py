@@ -6,6 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dlm_lsp.document.model import Lesson
+from dlm_lsp.training.learner import create
+from dlm_lsp.training.protocol import AdapterShape, LearnPlan
+from dlm_lsp.training.rows import Row, RowMaker
+from tests.training.learning_helpers import Recorder, exchange, request
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -37,3 +45,24 @@ def test_a_run_in_a_warm_process_imports_nothing(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_run_reads_none_of_the_lessons_again_that_were_read_when_it_was_warmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+
+    def make(self: RowMaker, lesson: Lesson, system_prompt: str | None, length: int) -> tuple[Row, ...]:
+        read.append(lesson.prompt)
+        return real(self, lesson, system_prompt, length)
+
+    real = RowMaker._make
+    monkeypatch.setattr(RowMaker, "_make", make)
+    learner, asked = create(), request("builtin:tiny", shape=AdapterShape())
+    known = (exchange("What is the ferry called?", "Blue Heron."), exchange("Who bakes?", "Ulla."))
+    learner.warm(asked, Recorder(), known)
+    assert {lesson.prompt for lesson in known} <= set(read)
+    read.clear()
+    learner.learn(LearnPlan(asked, "cycle", (exchange("Who keeps the light?", "Maren."),), known, 1), Recorder())
+    assert read == ["Who keeps the light?"]
+    learner.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlm_lsp.document import parse
-from dlm_lsp.runs.effective import UNSUPPORTED, with_unsupported
+from dlm_lsp.runs.unsupported import UNSUPPORTED, with_unsupported
 from dlm_lsp.training.device import Device
 from dlm_lsp.training.learner import InProcessLearner, create
 from dlm_lsp.training.memory import Load, Pass, estimate

@@ -38,7 +38,7 @@ def written(folder: Path, *, anew: bool, warmed: bool = False) -> list[tuple[byt
             learner = create()
         asked = request("builtin:tiny", shape=AdapterShape(), version=before)
         if warmed:
-            learner.warm(asked, Recorder())
+            learner.warm(asked, Recorder(), tuple(known))
         risks = tuple(lesson.identity for lesson in known[1:])
         plan = LearnPlan(asked, "cycle", tuple(fresh), tuple(known), 6, risks=risks)
         learned = learner.learn(plan, Recorder())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from dlm_lsp.runs.questions import Speaker
-from dlm_lsp.runs.reverting import named_version
+from dlm_lsp.runs.versions import named_version
 
 Name = Literal["version", "diff", "temperature", "system", "tokens", "status", "wait", "help", "quit"]
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from rich.console import Console
 
 from dlm_lsp.cli.lines import lines
+from dlm_lsp.cli.printer import say
 from dlm_lsp.runs.plain import escaped
 
 
@@ -43,7 +44,7 @@ class Plain:
     def answered(self, remark: str) -> None:
         sys.stdout.write("\n")
         sys.stdout.flush()
-        self.console.print(f"({escaped(remark)})", style="dim", markup=False, highlight=False, soft_wrap=True)
+        say(self.console, f"({remark})", "dim")
 
     def refresh(self) -> None:
         """Nothing is shown all the time."""

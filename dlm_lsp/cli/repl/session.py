@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlm_lsp.cli.printer import say
 from dlm_lsp.cli.repl import commands
 from dlm_lsp.cli.repl.commands import Command, Question, Unclear
 from dlm_lsp.cli.repl.comparing import before_and_after, side_by_side
@@ -122,7 +123,7 @@ class Session:
                 """The talk ends before its turn comes."""
 
     def _say(self, text: str, style: str = "") -> None:
-        self.screen.console.print(escaped(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        say(self.screen.console, text, style)
 
     async def _ask(self, question: str) -> None:
         self._asked = question

@@ -19,6 +19,7 @@ from prompt_toolkit.patch_stdout import StdoutProxy
 from prompt_toolkit.styles import Style
 from rich.console import Console
 
+from dlm_lsp.cli.printer import say
 from dlm_lsp.cli.repl.completing import Commands
 from dlm_lsp.cli.repl.history import history
 from dlm_lsp.cli.repl.keys import bindings
@@ -121,7 +122,7 @@ class Terminal:
         if self._row:
             self._above.write(f"{self._row}\n")
         self._row = ""
-        self.console.print(escaped(remark), style="dim", markup=False, highlight=False, soft_wrap=True)
+        say(self.console, remark, "dim")
         self.refresh()
 
     def refresh(self) -> None:

@@ -10,7 +10,7 @@ from dlm_lsp.document import CATALOGUE, Document, LineIndex, parse, section_id
 from dlm_lsp.document.keys import describe_key, keys_at
 from dlm_lsp.document.problems import MAX_PROBLEMS
 from dlm_lsp.document.yaml_text import YamlError, read_yaml
-from dlm_lsp.runs.effective import with_unsupported
+from dlm_lsp.runs.unsupported import with_unsupported
 from tests.document.places import places
 from tests.fuzz.choices import Choices, as_text
 from tests.fuzz.targets.target import Target, built
