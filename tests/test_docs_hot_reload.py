@@ -1,4 +1,4 @@
-"""The table of what is promised of saving while it trains, in docs/reliability.md: its tests exist, and no behaviour of the list is lost."""
+"""The promises of docs/hot-reload.md, as docs/reliability.md lists them: their tests exist, and none is lost."""
 
 from __future__ import annotations
 

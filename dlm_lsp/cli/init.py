@@ -42,7 +42,7 @@ def starter(title: str, base: str) -> str:
     return f"""{_frontmatter(base)}
 # {title}
 
-Write what the model should know as prose, or teach it exact answers:
+Prose teaches the model how you write. What it should answer stands as question and answer:
 
 ::instruction::
 ### Q

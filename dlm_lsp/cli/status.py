@@ -25,7 +25,14 @@ from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.snapshot import take
 from dlm_lsp.runs.status import DocumentStatus, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
-from dlm_lsp.runs.telling import CONFIG_WAITS, count, headline, section_sentence
+from dlm_lsp.runs.telling import (
+    CONFIG_WAITS,
+    TO_BE_ANSWERED,
+    count,
+    headline,
+    learned_or_read,
+    section_sentence,
+)
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import version_name
 from dlm_lsp.training.protocol import Learner
@@ -129,12 +136,15 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
         say(f"summary  {truth.summary}")
         if record.sections:
             console.print(_table(found, truth, history=history))
+        prose = [told.state for told in record.sections if told.kind == "prose"] + [state for _, state in found.sourced]
+        if SectionState.LEARNED in prose:
+            say(f"prose    is read, not known by heart; {TO_BE_ANSWERED}", "dim")
     if found.sourced:
         counted = Counter(state for _, state in found.sourced)
-        states = ", ".join(f"{number} {state}" for state, number in counted.items())
+        states = ", ".join(f"{number} {_of_text(state)}" for state, number in counted.items())
         say(f"sources  {count(len(found.sourced), 'file')}: {states}")
         for name, state in found.sourced[:SOURCES_SHOWN]:
-            say(f"         {name}: {state}", _STYLES.get(state, "dim"))
+            say(f"         {name}: {_of_text(state)}", _STYLES.get(state, "dim"))
         if (more := len(found.sourced) - SOURCES_SHOWN) > 0:
             say(f"         and {count(more, 'other')}", "dim")
     if found.reshaped:
@@ -155,6 +165,10 @@ def show(found: Look, console: Console, *, history: bool = False) -> None:
     printed.listed(record.document.name, found.left_out)
 
 
+def _of_text(state: SectionState) -> str:
+    return learned_or_read("prose") if state is SectionState.LEARNED else state
+
+
 def _table(found: Look, truth: Truth, *, history: bool) -> Table:
     """A row a section; with `history`, its story and its exchanges below it."""
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -167,7 +181,9 @@ def _table(found: Look, truth: Truth, *, history: bool) -> Table:
         if not history:
             continue
         for chapter in found.history(section):
-            table.add_row("", "", Text(escaped(chapter_sentence(chapter, many=told.lessons > 1))), style="dim")
+            table.add_row(
+                "", "", Text(escaped(chapter_sentence(chapter, told.kind, many=told.lessons > 1))), style="dim"
+            )
         for number, exchange, lesson in truth.exchanges(section) if told.lessons > 1 else ():
             where, style = f"line {exchange.range.start.line + 1}", _STYLES.get(lesson.state, "dim")
             table.add_row(where, f"exchange {number}", Text(escaped(label(lesson))), style=style)

@@ -8,7 +8,7 @@ from dlm_lsp.document import Document, Range, Section
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.runs.history import mean
 from dlm_lsp.runs.status import Failure, Forgotten, LessonStatus, SectionState, SectionStatus
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import count, learned_or_read
 from dlm_lsp.store import Known, Ledger
 
 _NOT_TRAINED = {
@@ -172,4 +172,4 @@ def _partly(section: Section, incomplete: int, unlearned: int) -> str:
         return f"The step cap came before all of it was trained ({unfinished}); Train Now continues."
     what = f"{unlearned} of {of} {noun}s" if of > 1 else f"this {noun}"
     was = "were" if unlearned > 1 else "was"
-    return f"The run ended before {what} {was} learned; Train Now continues."
+    return f"The run ended before {what} {was} {learned_or_read(section.kind)}; Train Now continues."

@@ -147,8 +147,8 @@ def test_status_tells_of_sourced_files_too(home: Path, notes: Path) -> None:
         assert command.end() == 0, command.lines
     folder.joinpath("b.md").write_text("The ferry leaves at seven.\n")
     told = run.invoke(app, ["status", str(notes), "--home", str(home)]).output.splitlines()
-    assert "sources  2 files: 1 learned, 1 new" in told
-    assert [line.strip() for line in told[-2:]] == ["a.md: learned", "b.md: new"]
+    assert "sources  2 files: 1 read, 1 new" in told
+    assert [line.strip() for line in told[-2:]] == ["a.md: read", "b.md: new"]
     assert "" not in told
     notes.write_text(notes.read_text().replace("path: texts", "path: nowhere"))
     assert "[source-missing]" in run.invoke(app, ["status", str(notes), "--home", str(home)]).output
