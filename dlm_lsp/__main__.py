@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 
+_TO_A_PERSON = "dlm-lsp is waiting for an editor to speak to it (Ctrl-C ends). For you: dlm-lsp --help"
+
 
 def main() -> None:
     """Runs `dlm-lsp`. The server starts without importing the command line, so that an editor waits less."""
     if len(sys.argv) == 1 or sys.argv[1:] == ["--stdio"]:
+        if sys.stdin is not None and sys.stdin.isatty():
+            print(_TO_A_PERSON, file=sys.stderr)  # noqa: T201 - no editor has a terminal at the other end
         from dlm_lsp.server import serve_stdio
 
         sys.exit(serve_stdio())

@@ -195,6 +195,9 @@ async def main(folder: Path) -> int:
             (1, 0, 0, 0),
         )
     )
+    program = Path(sys.executable).with_name("dlm-lsp")
+    program = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    say(f"Now yours: {program} init notes.dlm, then {program} train notes.dlm --watch")
     return 0 if good and before != ANSWER else 1
 
 

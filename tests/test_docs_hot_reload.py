@@ -1,4 +1,4 @@
-"""The table of promises in docs/hot-reload.md: its tests exist, and no behaviour of the list is lost."""
+"""The promises of docs/hot-reload.md, as docs/reliability.md lists them: their tests exist, and none is lost."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-PAGE = (TESTS.parent / "docs" / "hot-reload.md").read_text("utf-8")
-PROMISED, _, EXEMPT = PAGE.partition("## What is promised")[2].partition("These do not apply:")
+PAGE = (TESTS.parent / "docs" / "reliability.md").read_text("utf-8")
+PROMISED, _, EXEMPT = PAGE.partition("## Saving while it trains: what is promised")[2].partition("These do not apply:")
 ROWS = [line.strip("|").split("|") for line in PROMISED.splitlines() if re.match(r"\| ([0-9]|beyond)", line)]
 BEHAVIOURS = range(1, 134)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from dlm_lsp.cli.ending import ending
+from dlm_lsp.cli.printer import say
 from dlm_lsp.cli.watching import until
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.runs.answer_texts import markdown
 from dlm_lsp.runs.answers import Answers, Comparison
-from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.questions import AskRefused
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.supervisor import Supervisor
@@ -40,7 +41,7 @@ async def answers(path: Path, version: int | None, settings: RunSettings) -> int
             await until(look(), teardown.begun)
         except (AskRefused, LearnerError, StoreError) as error:
             if teardown.code is None:
-                Console(stderr=True).print(escaped(str(error)), markup=False, style="red")
+                say(Console(stderr=True), in_terminal(str(error), path), "red")
                 return 1
     if not found:
         return teardown.code or 1

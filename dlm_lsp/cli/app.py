@@ -16,7 +16,9 @@ from dlm_lsp import __version__
 from dlm_lsp.runs.plain import escaped, log_to_stderr
 
 app = typer.Typer(
-    help="A language server that retrains a .dlm document's LoRA adapter on every save.",
+    help="A language server that retrains a .dlm document's LoRA adapter on every save. Without a command it serves an "
+    "editor, on standard input and output.\n\nTo begin: dlm-lsp init notes.dlm, then dlm-lsp train notes.dlm --watch, "
+    "then dlm-lsp prompt notes.dlm.",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,6 +59,53 @@ def serve(
     if tcp is None:
         raise typer.Exit(serve_stdio())
     raise typer.Exit(serve_tcp(*_loopback(tcp)))
+
+
+@app.command()
+def init(
+    document: Annotated[Path | None, typer.Argument(metavar="DOC", help="The .dlm document to be written.")] = None,
+    base: Annotated[
+        str, typer.Option("--base", help="The base model: a registry key, hf:org/name, or a directory.")
+    ] = "builtin:tiny",
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="NAME", help="A starter document to begin with.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A text of yours to begin with, such as notes.md.")
+    ] = None,
+    list_templates: Annotated[bool, typer.Option("--list-templates", help="Show the starter documents.")] = False,
+) -> None:
+    """Write a new document with an id of its own and a first exchange to fill in."""
+    from dlm_lsp.cli.init import InitError, around_text, listed, named, starter, write
+    from dlm_lsp.cli.printer import Printer
+    from dlm_lsp.document import parse
+    from dlm_lsp.runs.templates import new_document
+    from dlm_lsp.training.bases import check_reference
+
+    if list_templates:
+        typer.echo(listed())
+        raise typer.Exit
+    if document is None:
+        raise typer.BadParameter("name the document to be written, or --list-templates", param_hint="DOC")
+    if document.suffix != ".dlm":
+        _fail(f"editors know a document by its name: call it {document.with_suffix('.dlm')}")
+    if text is not None and template is not None:
+        raise typer.BadParameter("a document begins with a text or a template, not both", param_hint="--from")
+    chosen = named(template) if template is not None else None
+    if template is not None and chosen is None:
+        _fail(f"there is no starter document {template}; `dlm-lsp init --list-templates` shows them")
+    if (wrong := check_reference(base, document.parent)) is not None:
+        _fail(str(wrong))
+    try:
+        if text is not None:
+            written = around_text(text, base)
+        else:
+            written = new_document(chosen, base) if chosen is not None else starter(document.stem, base)
+        write(document, written)
+    except InitError as error:
+        _fail(str(error))
+    typer.echo(escaped(f"wrote {document}; teach it with: dlm-lsp train {document} --watch"))
+    Printer(Console(), document).problems(parse(written))
 
 
 @app.command()
@@ -101,52 +150,6 @@ def train(
     raise typer.Exit(asyncio.run(run(_existing(document), settings, watch=watch or repl, full=full, repl=repl)))
 
 
-@app.command("serve")
-def serve_document(
-    document: DocumentArgument,
-    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8356,
-    watch: Annotated[bool, typer.Option("--watch", help="Train on every save meanwhile.")] = False,
-    page: Annotated[bool, typer.Option("--page", help="Show the training in a browser, live; prints the URL.")] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="Keep the token there, made at the first start; without it $DLM_TOKEN, or a new one at each start.",
-        ),
-    ] = None,
-    learner: LearnerOption = "thread",
-    home: HomeOption = None,
-    verbose: VerboseOption = False,
-) -> None:
-    """Let other tools on this machine ask it: POST /v1/chat/completions, as OpenAI's API has it."""
-    from dlm_lsp.runs.settings import RunSettings
-
-    _log(verbose=verbose)
-    _refuse_outside(host, "--host")
-    path = _existing(document)
-    from dlm_lsp.cli.serve import serve as run
-
-    settings = RunSettings(home=home, train_on_auto_save=True, learner=learner)
-    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
-    serving = run(path, settings, host=host, port=port, watch=watch, page=page, token_file=token_file)
-    raise typer.Exit(asyncio.run(serving))
-
-
-@app.command()
-def attach(
-    document: DocumentArgument,
-    raw: Annotated[bool, typer.Option("--json", help="Print each event as it comes: one JSON object a line.")] = False,
-    home: HomeOption = None,
-) -> None:
-    """Watch what the running servers of the document do, live; it only looks."""
-    from dlm_lsp.cli.attach import attach as run
-
-    _log()
-    raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
-
-
 @app.command()
 def prompt(
     document: DocumentArgument,
@@ -176,6 +179,26 @@ def prompt(
         temperature=temperature,
     )
     raise typer.Exit(asyncio.run(asking))
+
+
+@app.command()
+def status(
+    document: DocumentArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also what each version did to a section, and its exchanges.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Say what has been learned, section by section. Reads only."""
+    from dlm_lsp.cli.status import look, show
+
+    _log()
+    found = look(_existing(document), home)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(history=history), indent=2))
+    else:
+        show(found, Console(), history=history)
 
 
 @app.command()
@@ -216,57 +239,50 @@ def revert(
         _fail(str(error))
 
 
-@app.command()
-def status(
+@app.command("serve")
+def serve_document(
     document: DocumentArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    history: Annotated[
-        bool, typer.Option("--history", help="Also what each version did to a section, and its exchanges.")
-    ] = False,
+    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free port.")] = 8356,
+    watch: Annotated[bool, typer.Option("--watch", help="Train on every save meanwhile.")] = False,
+    page: Annotated[bool, typer.Option("--page", help="Show the training in a browser, live; prints the URL.")] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="Keep the token there, made at the first start; without it $DLM_TOKEN, or a new one at each start.",
+        ),
+    ] = None,
+    learner: LearnerOption = "thread",
+    home: HomeOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Let other tools on this machine ask it, as OpenAI's chat API has it; with --page, show the training live."""
+    from dlm_lsp.runs.settings import RunSettings
+
+    _log(verbose=verbose)
+    _refuse_outside(host, "--host")
+    path = _existing(document)
+    from dlm_lsp.cli.serve import serve as run
+
+    settings = RunSettings(home=home, train_on_auto_save=True, learner=learner)
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    serving = run(path, settings, host=host, port=port, watch=watch, page=page, token_file=token_file)
+    raise typer.Exit(asyncio.run(serving))
+
+
+@app.command()
+def attach(
+    document: DocumentArgument,
+    raw: Annotated[bool, typer.Option("--json", help="Print each event as it comes: one JSON object a line.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Say what has been learned, section by section. Reads only."""
-    from dlm_lsp.cli.status import look, show
+    """Watch what the running servers of the document do, live; it only looks."""
+    from dlm_lsp.cli.attach import attach as run
 
     _log()
-    found = look(_existing(document), home)
-    if as_json:
-        typer.echo(json.dumps(found.as_json(history=history), indent=2))
-    else:
-        show(found, Console(), history=history)
-
-
-@app.command()
-def init(
-    document: Annotated[Path | None, typer.Argument(metavar="DOC", help="The .dlm document to be written.")] = None,
-    base: Annotated[
-        str, typer.Option("--base", help="The base model: a registry key, hf:org/name, or a directory.")
-    ] = "builtin:tiny",
-    template: Annotated[
-        str | None, typer.Option("--template", metavar="NAME", help="A starter document to begin with.")
-    ] = None,
-    list_templates: Annotated[bool, typer.Option("--list-templates", help="Show the starter documents.")] = False,
-) -> None:
-    """Write a new document with an id of its own and a first exchange to fill in."""
-    from dlm_lsp.cli.init import listed, named, starter
-    from dlm_lsp.runs.templates import new_document
-
-    if list_templates:
-        typer.echo(listed())
-        raise typer.Exit
-    if document is None:
-        raise typer.BadParameter("name the document to be written, or --list-templates", param_hint="DOC")
-    chosen = named(template) if template is not None else None
-    if template is not None and chosen is None:
-        _fail(f"there is no starter document {template}; `dlm-lsp init --list-templates` shows them")
-    try:
-        with document.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(new_document(chosen, base) if chosen is not None else starter(document.stem, base))
-    except FileExistsError:
-        _fail(f"{document} exists already; nothing was written")
-    except OSError as error:
-        _fail(f"{document} cannot be written: {error.strerror or error}")
-    typer.echo(escaped(f"wrote {document}; teach it with: dlm-lsp train {document} --watch"))
+    raise typer.Exit(asyncio.run(run(_existing(document), home, raw=raw)))
 
 
 @app.command()
@@ -310,6 +326,8 @@ def _version(named: str | None, where: str) -> int | None:
 
 def _existing(document: Path) -> Path:
     """The document's canonical path, which is its identity everywhere else."""
+    if document.is_dir():
+        _fail(f"{document} is a directory; name the document in it")
     if not document.is_file():
         _fail(f"{document} is not a file; `dlm-lsp init {document}` makes a new document")
     return document.resolve()

@@ -57,11 +57,17 @@ def examine(home: Path | None, console: Console) -> int:
     line(True if why is None else None, why or "QLoRA can be trained: bitsandbytes is here")
     root = dlm_home(home)
     nearest = next(place for place in (root, *root.parents) if place.exists())
-    line(os.access(nearest, os.W_OK), f"stores live in {root}" + ("" if nearest == root else " (not made yet)"))
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        line(True, f"stores live in {root}" + ("" if nearest == root else " (not made yet)"))
+    else:
+        line(False, f"stores can't be written to {root}: see to its rights, or name another place (DLM_HOME, --home)")
     if sys.platform != "win32" and (mode := nearest.stat().st_mode) & 0o022 and not mode & stat.S_ISVTX:
         line(None, f"{nearest} can be written by others, who could replace what was learned: chmod go-w {nearest}")
     free = shutil.disk_usage(nearest).free
-    line(True if free > _LEAST_FREE else None, f"{free / 1024**3:.1f} GiB free there")
+    if free > _LEAST_FREE:
+        line(True, f"{free / 1024**3:.1f} GiB free there")
+    else:
+        line(None, f"{free / 1024**2:,.0f} MiB free there, which a few versions may fill: see dlm.keepVersions")
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     line(
         None if offline else True,

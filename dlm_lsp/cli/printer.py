@@ -8,12 +8,14 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from ulid import ULID
 
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.document import Document, Problem, Severity
 from dlm_lsp.runs import events
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.status import DocumentStatus
-from dlm_lsp.runs.telling import count, progress_message, start_message
+from dlm_lsp.runs.telling import count, left_unlearned, progress_message, start_message
 
 _STYLES = {
     Severity.ERROR: "red",
@@ -37,12 +39,14 @@ def is_told_plainly(step: int, total: int) -> bool:
 class Printer:
     """Hears the supervisor's events and says them. Used as a context manager: its bar never outlives it.
 
-    Without `bar` nothing is said of steps: somebody else shows them.
+    Without `bar` nothing is said of steps: somebody else shows them. Without `next_steps` nothing is said of what
+    goes on with a run that its cap has ended: it is gone on with anyway.
     """
 
-    def __init__(self, console: Console, path: Path, *, bar: bool = True) -> None:
+    def __init__(self, console: Console, path: Path, *, bar: bool = True, next_steps: bool = True) -> None:
         self._console = console
         self._shows_steps = bar
+        self._says_what_next = next_steps
         self._path = path
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -52,6 +56,8 @@ class Printer:
             transient=True,
         )
         self._task: TaskID | None = None
+        self._noted = ""
+        self._source_problems: tuple[Problem, ...] = ()
 
     def __enter__(self) -> Printer:
         if self._console.is_terminal and self._shows_steps:
@@ -65,11 +71,14 @@ class Printer:
             self._bar.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        say(self._console, text, style)
+        say(self._console, in_terminal(text, self._path), style)
 
     def problems(self, document: Document | None) -> None:
         """Every problem of the document as `file:line:column: severity: message [code]`, 1-based."""
-        self.listed(self._path.name, document.problems if document else ())
+        problems = document.problems if document else ()
+        self.listed(self._path.name, problems)
+        if any(each.code in ("missing-key", "bad-value") and each.message.startswith("`dlm_id`") for each in problems):
+            self.say(f"a new one: dlm_id: {ULID()}", "dim")
 
     def listed(self, name: str, problems: Iterable[Problem]) -> None:
         """The same of any file of this name."""
@@ -90,6 +99,9 @@ class Printer:
                 self.say(start_message(event.kind, event.fresh, event.known), "dim")
             case events.Phase() | events.Step():
                 self._progress(event, status)
+            case events.SourcesRead() if event.problems != self._source_problems:
+                self._source_problems = event.problems
+                self.listed(self._path.name, event.problems)
             case events.Absorbed() if event.added or event.removed:
                 self.say(f"absorbed {count(max(event.added, event.removed), 'section')}", "dim")
             case events.Swapped():
@@ -105,14 +117,19 @@ class Printer:
             case events.Finished():
                 loss = f" · loss {event.learned.final_loss:.2f}" if event.learned.final_loss is not None else ""
                 self.say(f"{event.message}{loss} · {event.seconds:.1f} s", "green")
+                if event.learned.end == "cap" and (left := left_unlearned(event.learned)) and self._says_what_next:
+                    more = "goes on with it" if left == 1 else "goes on with them"
+                    self.say(f"Train Now {more}, and --continue-when-idle does so by itself", "dim")
             case events.Skipped():
                 self.say(event.reason)
             case events.Cancelled():
                 self.say(status.last.message if status.last else "cancelled", "yellow")
             case events.Failed():
                 self.say(event.message, "red")
-            case None if status.note:
-                self.say(status.note, "yellow")
+            case None if status.note != self._noted:
+                self._noted = status.note
+                if status.note:
+                    self.say(status.note, "yellow")
             case _:
                 pass
 

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from dlm_lsp.cli.ending import ending
 from dlm_lsp.cli.lines import lines
+from dlm_lsp.cli.printer import say
 from dlm_lsp.cli.watching import until
+from dlm_lsp.cli.wording import in_terminal
 from dlm_lsp.runs.plain import escaped
 from dlm_lsp.runs.questions import Answer, AskRefused
 from dlm_lsp.runs.settings import RunSettings
@@ -53,7 +55,7 @@ async def prompt(
             await until(ask(question) if question is not None else _talk(ask, console), teardown.begun)
         except (AskRefused, LearnerError, StoreError) as error:
             if teardown.code is None:
-                console.print(escaped(str(error)), markup=False, style="red")
+                say(console, in_terminal(str(error), path), "red")
                 return 1
     return teardown.code or 0
 

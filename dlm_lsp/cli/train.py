@@ -39,9 +39,12 @@ async def train(path: Path, settings: RunSettings, *, watch: bool, full: bool, r
     """
     supervisor = Supervisor(learner=LEARNERS, settings=settings)
     if repl:
-        with talk(supervisor, path, settings.home) as session, Printer(session.screen.console, path, bar=False) as say:
+        with (
+            talk(supervisor, path, settings.home) as session,
+            Printer(session.screen.console, path, bar=False, next_steps=not settings.continue_when_idle) as say,
+        ):
             return await _train(supervisor, path, say, watch=True, full=full, session=session)
-    with Printer(Console(), path) as printer:
+    with Printer(Console(), path, next_steps=not settings.continue_when_idle) as printer:
         return await _train(supervisor, path, printer, watch=watch, full=full)
 
 

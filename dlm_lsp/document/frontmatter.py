@@ -49,8 +49,19 @@ def split(lines: Sequence[str], first_column: int, problems: ProblemList) -> Spl
     opener = span(0, first_column, first_column + len(lines[0]))
     if lines[0] != DELIMITER:
         almost = lines[0].strip() == DELIMITER
-        advice = "remove the blanks around it" if almost else "put a line of three hyphens before the frontmatter"
-        fixes = [Fix("Remove the blanks around `---`", opener, DELIMITER)] if almost else []
+        first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+        fixes = []
+        if almost:
+            advice = "remove the blanks around it"
+            fixes = [Fix("Remove the blanks around `---`", opener, DELIMITER)]
+        elif lines[first].strip() == DELIMITER:
+            advice = "remove what stands above it"
+            above = Range(opener.start, span(first, 0, 0).start)
+            fixes = [Fix("Remove the blank lines above `---`", above, "")]
+        elif ":" in lines[first]:
+            advice = "put a line of three hyphens before the frontmatter"
+        else:
+            advice = "a quick fix of the editor writes them, and `dlm-lsp init --from` makes a document of a text"
         problems.add(
             "frontmatter-missing",
             opener,

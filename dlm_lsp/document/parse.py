@@ -12,6 +12,7 @@ from dlm_lsp.document.problems import ProblemList
 from dlm_lsp.document.reading import Reading, read_again, read_all
 from dlm_lsp.document.text import BYTE_ORDER_MARK, LineIndex, normalised
 
+MAX_TWO_ANSWERS = 20  # that are told: a document with more is made that way
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -55,6 +56,7 @@ def _read(text: str, problems: ProblemList, before: str = "", read: Reading | No
         reading = read_all(lines, parts, first_column, problems, (before, read) if read is not None else None)
     sections = tuple([section for section in reading.sections if section is not None])
     _check_duplicates(sections, problems)
+    _check_answers(sections, problems)
     said, parts = reading.head.said, reading.head.parts
     place = Range(parts.opener.start, parts.end)
     known = reading if reading.whole else None
@@ -107,3 +109,24 @@ def _check_duplicates(sections: tuple[Section, ...], problems: ProblemList) -> N
             lines = section.range if only else place
             whole = Range(Position(lines.start.line, 0), Position(lines.end.line + 1, 0))
             problems.add("duplicate-lesson", place, message, related, [Fix(f"Remove this {what}", whole, "")])
+
+
+def _check_answers(sections: tuple[Section, ...], problems: ProblemList) -> None:
+    """A question with two answers can't be learned. The first of them are told."""
+    anchors = [lesson.anchor for section in sections for lesson in section.lessons]
+    if len(set(anchors)) == len(anchors):
+        return
+    asked: dict[tuple[str, str | None], tuple[str, Section, int]] = {}  # the answer's identity, and where it stands
+    told = 0
+    for section in sections:
+        for number, lesson in enumerate(section.lessons if section.kind == "instruction" else ()):
+            given = asked.setdefault((lesson.anchor, section.adapter), (lesson.identity, section, number))
+            if given[0] == lesson.identity:
+                continue
+            if told == MAX_TWO_ANSWERS or problems.skip("two-answers"):
+                return
+            told += 1
+            message = "This question stands in the document already, with another answer: only one is learned."
+            related = [Related("The first answer is here.", given[1].exchanges[given[2]].range)]
+            place = section.exchanges[number].range
+            problems.add("two-answers", place, f"{message} Remove one, or ask differently.", related)

@@ -111,6 +111,12 @@ CATALOGUE: dict[str, Rule] = {
             "The same exchange or text stands in the document twice.",
         ),
         Rule(
+            "two-answers",
+            _WARNING,
+            Family.NONE,
+            "The same question stands in the document with two answers.",
+        ),
+        Rule(
             "too-many-problems",
             _ERROR,
             Family.NONE,

@@ -4,6 +4,7 @@ bounds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,10 +89,27 @@ def read_yaml(text: str) -> YamlText:
         raise YamlError(str(error) or type(error).__name__, loader.index if loader else 0) from error
 
 
+# What an author can do, by a part of what PyYAML says. The first that fits is told.
+_ADVICE = {
+    r"character '\\t'": "Indent with blanks; YAML takes no tabs",
+    "that cannot start any token": "Put the value into quotes",
+    "(scanning an|undefined) (alias|anchor)": "Put the value into quotes",
+    "quoted scalar: found unexpected end": "Close the quote",
+    "flow (mapping|sequence)": "Close the bracket, and put commas between its values",
+    "mapping values are not allowed": "Put a value that holds a colon into quotes, "
+    "and indent the keys of one level alike",
+    "could not find expected ':'": "Write `key: value`",
+    "sequence entries are not allowed": "Begin the list on the line below its key",
+    "expected <block end>": "Indent what belongs together alike",
+}
+
+
 def _from_marked(error: yaml.MarkedYAMLError) -> YamlError:
     mark = error.problem_mark or error.context_mark
     context = error.context_mark if error.context_mark is not mark else None
     message = ": ".join(part for part in (error.context, error.problem or error.note) if part)
+    if advice := next((told for pattern, told in _ADVICE.items() if re.search(pattern, message)), ""):
+        message = f"{message}. {advice}"
     span = (context.index, context.index) if context else None
     return YamlError(message or "malformed", mark.index if mark else 0, context=span)
 

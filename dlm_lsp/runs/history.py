@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import count, learned_or_read
 from dlm_lsp.store import Chronicle, Past, version_name
 from dlm_lsp.store.history import EventKind
 
@@ -53,12 +53,13 @@ def story(lessons: Iterable[tuple[str, str]], chronicle: Chronicle, present: Col
     return tuple(told)
 
 
-def chapter_sentence(chapter: Chapter, *, many: bool = False) -> str:
-    """Such as `v0003 learned · loss 2.91 → 0.04`; with `many`, how many exchanges it was about."""
+def chapter_sentence(chapter: Chapter, kind: str, *, many: bool = False) -> str:
+    """Such as `v0003 learned · loss 2.91 → 0.04`, of a section's kind; with `many`, how many exchanges it was about."""
     name = version_name(chapter.version)
     if chapter.until != chapter.version:
         name = f"{name}–{version_name(chapter.until)}"
-    verb = {"learned": "learned", "partly": "partly learned", "rehearsed": "rehearsed"}[chapter.event]
+    known = learned_or_read(kind)
+    verb = {"learned": known, "partly": f"partly {known}", "rehearsed": "rehearsed"}[chapter.event]
     what = f" {count(chapter.lessons, 'exchange')}" if many else ""
     text = f"{name} {verb}{what}"
     if chapter.earlier:
@@ -75,9 +76,9 @@ def chapter_sentence(chapter: Chapter, *, many: bool = False) -> str:
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
-def story_sentence(chapters: Sequence[Chapter], *, many: bool = False) -> str:
+def story_sentence(chapters: Sequence[Chapter], kind: str, *, many: bool = False) -> str:
     """All of them in one line."""
-    return "; ".join(chapter_sentence(chapter, many=many) for chapter in chapters)
+    return "; ".join(chapter_sentence(chapter, kind, many=many) for chapter in chapters)
 
 
 def _order(version: int, event: str, earlier: bool) -> tuple[int, int, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlm_lsp.runs.status import Forgotten, LessonStatus, RemovedLesson, SectionState, SectionStatus
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import TO_BE_ANSWERED, count, learned_or_read
 from dlm_lsp.store import version_name
 
 # In the order in which a summary names them.
@@ -28,14 +28,20 @@ _NEXT = {
     SectionState.LEARNING: "It is called learned when its version is committed.",
 }
 
+_OF_PROSE = {
+    SectionState.LEARNED: f"{TO_BE_ANSWERED[0].upper()}{TO_BE_ANSWERED[1:]}.",
+    SectionState.LEARNING: "It is called read when its version is committed.",
+}
+
 
 def label(told: SectionStatus | LessonStatus) -> str:
-    """A few words, such as `learned v4 · 0.04`, `partly 3/5`, `forgotten 1/3`, `new`."""
+    """A few words, such as `learned v4 · 0.04`, `read v4 · 2.40`, `partly 3/5`, `forgotten 1/3`, `new`."""
     words = _WORDS[told.state]
     if isinstance(told, SectionStatus) and told.forgotten:
         return f"forgotten {len(told.forgotten)}/{told.lessons}" if told.lessons > 1 else "forgotten"
     if told.state is SectionState.LEARNED and told.version is not None:
         loss = f" · {told.loss_after:.2f}" if told.loss_after is not None else ""
+        words = learned_or_read(told.kind) if isinstance(told, SectionStatus) else words
         return f"{words} v{told.version}{loss}"
     if told.state is SectionState.LEARNING:
         return f"{words}…"
@@ -49,17 +55,23 @@ def label(told: SectionStatus | LessonStatus) -> str:
     return words
 
 
-def what_next(state: SectionState) -> str:
+def what_next(told: SectionStatus) -> str:
     """What happens next to it, or what can be done; empty where the state says it all."""
-    return _NEXT.get(state, "")
+    if told.kind == "prose" and told.state in _OF_PROSE:
+        return _OF_PROSE[told.state]
+    return _NEXT.get(told.state, "")
 
 
-def summary(counts: Mapping[SectionState, int], gone: int, replaced: int) -> str:
-    """One line, such as `12 sections: 9 learned, 1 partly, 2 new · 2 removed but remembered`.
+def summary(counts: Mapping[SectionState, int], gone: int, replaced: int, *, read: int = 0) -> str:
+    """One line, such as `12 sections: 8 learned, 1 read, 1 partly, 2 new · 2 removed but remembered`.
 
-    `gone` lessons left the document; of `replaced` ones it has another answer or text now.
+    `read` of the learned sections are prose. `gone` lessons left the document; of `replaced` ones it has another answer
+    or text now.
     """
-    parts = [f"{counts[state]} {words}" for state, words in _WORDS.items() if counts.get(state)]
+    learned = counts.get(SectionState.LEARNED, 0) - read
+    told = {"learned": learned, "read": read}
+    told |= {words: counts.get(state, 0) for state, words in _WORDS.items() if state is not SectionState.LEARNED}
+    parts = [f"{number} {words}" for words, number in told.items() if number]
     total = sum(counts.values())
     line = f"{count(total, 'section')}: {', '.join(parts)}" if parts else "no sections"
     if gone:
@@ -73,7 +85,11 @@ def removed_sentence(lesson: RemovedLesson, quotes: str = "“”") -> str:
     """What is known of a lesson that left the document, such as `“When does…” · learned in v0003`."""
     words = f"{quotes[0]}{lesson.words.replace(quotes[0], ' ')}{quotes[1]}"
     what = words if lesson.words else "a lesson whose words are forgotten"
-    facts = [what, f"learned in {version_name(lesson.version)}", f"seen {count(lesson.times_seen, 'time')}"]
+    facts = [
+        what,
+        f"{learned_or_read(lesson.kind)} in {version_name(lesson.version)}",
+        f"seen {count(lesson.times_seen, 'time')}",
+    ]
     if lesson.loss_after is not None:
         facts.append(f"loss {lesson.loss_after:.2f}")
     if lesson.replaced:

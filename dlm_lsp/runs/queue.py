@@ -17,7 +17,7 @@ from dlm_lsp.document import Document
 from dlm_lsp.runs import events, views
 from dlm_lsp.runs.asking import Asking
 from dlm_lsp.runs.clock import Clock
-from dlm_lsp.runs.continuing import AFTER
+from dlm_lsp.runs.continuing import AFTER, GIVEN_UP
 from dlm_lsp.runs.control import RunControl, RunRequest
 from dlm_lsp.runs.hooking import Hooking
 from dlm_lsp.runs.records import Pending, Record, Records, Running
@@ -312,6 +312,8 @@ class RunQueue:
         """What a cap has left is gone on with after a moment of rest, where that is wanted."""
         detail = record.continuing.after(event)
         wanted = self.settings.continue_when_idle and request.kind == "cycle" and not self.closing
+        if wanted and record.continuing.given_up:
+            self.records.note(record, GIVEN_UP)
         if not detail or not wanted or record.pending is not None or request.named_only:
             return
         record.pending = Pending(next(self._runs), "cycle", request.document, unfinished=True)

@@ -95,7 +95,9 @@ def _execute(
         if reason is None:
             with _noted_ends(request, clock, delta, control):
                 plan = _plan(request, snapshot, delta, ledger)
-                learned, version = _learn_and_commit(request, snapshot, ledger, plan, held, learner, control, clock)
+                learned, version, texts = _learn_and_commit(
+                    request, snapshot, ledger, plan, held, learner, control, clock
+                )
     # The end is told when the store is free again, so that whoever hears it can take the store.
     if reason is not None:
         control.tell(events.Skipped, reason=reason, notes=tuple(notes))
@@ -106,7 +108,9 @@ def _execute(
         version=version.number,
         learned=learned,
         seconds=clock.monotonic() - began,
-        message=end_message(learned, version.number, forgotten=_forgotten(request.store, snapshot, version)),
+        message=end_message(
+            learned, version.number, texts=texts, forgotten=_forgotten(request.store, snapshot, version)
+        ),
         notes=(*notes, *version.notes),
     )
 
@@ -186,7 +190,8 @@ def _learn_and_commit(
     learner: Callable[[], Learner],
     control: RunControl,
     clock: Clock,
-) -> tuple[Learned, Version]:
+) -> tuple[Learned, Version, int]:
+    """What was learned, the version that holds it, and how many of its lessons are prose."""
     control.tell(events.Started, kind=request.kind, fresh=len(plan.fresh), known=len(plan.known))
     if not plan.fresh:
         raise LearnerError("There is nothing to train: the document has no prose and no exchanges.")
@@ -223,7 +228,8 @@ def _learn_and_commit(
     )
     with suppress(StoreError):  # a picture; the version is committed
         request.store.keep_curve(held, control.trace.curve(ended_at=clock.now(), version=version.number))
-    return learned, version
+    prose = {lesson.identity for lesson in texts.snapshot.lessons if lesson.kind == "prose"}
+    return learned, version, sum(1 for lesson in learned.lessons if lesson.identity in prose)
 
 
 def _plan(request: RunRequest, snapshot: Snapshot, delta: Delta, ledger: Ledger) -> LearnPlan:

@@ -8,7 +8,7 @@ from dlm_lsp.document import Document, Range, Section
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.runs.history import mean
 from dlm_lsp.runs.status import Failure, Forgotten, LessonStatus, SectionState, SectionStatus
-from dlm_lsp.runs.telling import count
+from dlm_lsp.runs.telling import count, learned_or_read
 from dlm_lsp.store import Known, Ledger
 
 _NOT_TRAINED = {
@@ -122,7 +122,7 @@ def _status(
             reason = _partly(section, incomplete, unlearned)
         else:
             state = SectionState.LEARNED
-    elif section.kind == "instruction":
+    elif section.kind == "instruction" or section.content.strip():
         reason = "It has an error, so nothing of it is learned until that is mended."
     return SectionStatus(
         section_id=section.section_id,
@@ -171,4 +171,5 @@ def _partly(section: Section, incomplete: int, unlearned: int) -> str:
         unfinished = f"{incomplete} of {of} {noun}s unfinished"
         return f"The step cap came before all of it was trained ({unfinished}); Train Now continues."
     what = f"{unlearned} of {of} {noun}s" if of > 1 else f"this {noun}"
-    return f"The run ended before {what} was learned; Train Now continues."
+    was = "were" if unlearned > 1 else "was"
+    return f"The run ended before {what} {was} {learned_or_read(section.kind)}; Train Now continues."

@@ -12,6 +12,8 @@ _TRAINS = {
     RunState.SWAPPING: "taking the new hooks",
 }
 CONFIG_WAITS = "configuration changed, applies from the next cycle"
+TO_BE_ANSWERED = "to have a fact of it answered, write it as an exchange"
+"""What an author of prose has to know: it is called read when its wording has become likelier, and no more is meant."""
 _TOLD = 3  # of a section's forgotten exchanges, in one line
 
 _STATES = {
@@ -62,7 +64,9 @@ def headline(status: DocumentStatus) -> str:
         return f"{count(waiting, 'section')} not learned{since}"
     if forgotten := len(status.forgotten):
         return f"learned ({version}); {count(forgotten, 'section')} forgotten"
-    return " · ".join([f"learned ({version})", *idle_facts(status)]) if version else "nothing learned yet"
+    kinds = {section.kind for section in status.sections if section.state is SectionState.LEARNED}
+    verb = "read" if kinds == {"prose"} else "learned"
+    return " · ".join([f"{verb} ({version})", *idle_facts(status)]) if version else "nothing learned yet"
 
 
 def idle_facts(status: DocumentStatus) -> list[str]:
@@ -79,11 +83,11 @@ def still_known(removed: int) -> str:
 
 
 def section_sentence(section: SectionStatus) -> str:
-    """The truth about a section, such as `learned in v0004 · seen 31 times · loss 2.91 → 0.04`."""
+    """The truth about a section, such as `learned in v0004 · seen 31 times · loss 2.91 → 0.04`; prose is `read`."""
     facts = []
     if section.state in (SectionState.LEARNED, SectionState.PARTLY) and section.version is not None:
-        verb = "learned" if section.state is SectionState.LEARNED else "partly learned"
-        facts.append(f"{verb} in {version_name(section.version)}")
+        partly = "" if section.state is SectionState.LEARNED else "partly "
+        facts.append(f"{partly}{learned_or_read(section.kind)} in {version_name(section.version)}")
         facts.append(f"seen {count(section.times_seen, 'time')}")
         if section.loss_before is not None and section.loss_after is not None:
             facts.append(f"loss {section.loss_before:.2f} → {section.loss_after:.2f}")
@@ -104,6 +108,11 @@ def section_sentence(section: SectionStatus) -> str:
     return f"{text}. {section.reason}" if section.reason else text
 
 
+def learned_or_read(kind: str | None) -> str:
+    """What became of a section or lesson of this kind: an exchange is known word for word, prose is not."""
+    return "read" if kind == "prose" else "learned"
+
+
 def forgotten_sentence(forgotten: Forgotten) -> str:
     """Such as `forgotten: was 0.12, is 1.90 since v0014`, in nats per token."""
     since, was, now = version_name(forgotten.since), forgotten.was, forgotten.now
@@ -119,21 +128,29 @@ def start_message(kind: str, fresh: int, known: int) -> str:
     return f"{what} {count(fresh, 'lesson')}" + (f" ({known} known)" if known else "")
 
 
-def end_message(learned: Learned, version: int, *, forgotten: int = 0) -> str:
-    """How a run ended that committed `version`, such as `learned in 31 steps (v0004)`."""
-    return _end(learned, version) + (f"; {count(forgotten, 'lesson')} forgotten by it" if forgotten else "")
+def end_message(learned: Learned, version: int, *, texts: int = 0, forgotten: int = 0) -> str:
+    """How a run ended that committed `version`, such as `learned in 31 steps (v0004)`.
+
+    `texts` of its lessons are prose, and so read.
+    """
+    return _end(learned, version, texts) + (f"; {count(forgotten, 'lesson')} forgotten by it" if forgotten else "")
 
 
-def _end(learned: Learned, version: int) -> str:
+def _end(learned: Learned, version: int, texts: int) -> str:
     steps, name = count(learned.steps, "step"), version_name(version)
+    if learned.end == "learned" and texts and texts == len(learned.lessons):
+        return f"read in {steps} ({name}); {TO_BE_ANSWERED}"
     if learned.end == "learned":
-        return f"learned in {steps} ({name})"
-    if learned.end == "epochs":
-        return f"trained all epochs in {steps} ({name})"
-    how = "ended early, after" if learned.end == "stopped" else "stopped at the cap of"
-    unlearned = sum(1 for lesson in learned.lessons if not lesson.learned)
+        return f"learned in {steps} ({name})" + (f"; {count(texts, 'text')} read" if texts else "")
+    how = {"epochs": "trained all epochs in", "stopped": "ended early, after"}.get(learned.end, "stopped at the cap of")
+    unlearned = left_unlearned(learned)
     left = f"; {unlearned} of {count(len(learned.lessons), 'lesson')} not learned yet" if unlearned else ""
     return f"{how} {steps} ({name}){left}"
+
+
+def left_unlearned(learned: Learned) -> int:
+    """How many of the run's lessons are not learned yet."""
+    return sum(1 for lesson in learned.lessons if not lesson.learned)
 
 
 def count(number: int, noun: str) -> str:

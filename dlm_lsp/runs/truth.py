@@ -123,7 +123,9 @@ class Truth:
         """How many sections are in which state, and what is remembered beside them, in one line."""
         lessons = self.view.ledger.lessons
         replaced = sum(1 for identity in self.left if lessons[identity].anchor in self.anchors)
-        return summary(self.counts, len(self.left) - replaced, replaced)
+        learned = (section for section in self.status.sections if section.state is SectionState.LEARNED)
+        read = sum(1 for section in learned if section.kind == "prose")
+        return summary(self.counts, len(self.left) - replaced, replaced, read=read)
 
     @cached_property
     def counts(self) -> dict[SectionState, int]:

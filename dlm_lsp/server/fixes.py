@@ -92,7 +92,7 @@ def _mends(
     end = line_end(positions.text)
     for mending in mendings(document, problem):
         yield mending.title, mending.edits
-    for fix in (*problem.fixes, *_new_id(document, problem)):
+    for fix in (*problem.fixes, *_new_id(document, problem), *_beginning(document, problem)):
         yield fix.title, (Edit(fix.range, fix.text.replace("\n", end)),)
     if upgrade is not None and problem.code == "ignored-key":
         yield upgrade
@@ -114,3 +114,14 @@ def _new_id(document: Document, problem: Problem) -> Iterator[Fix]:
     if problem.code == "missing-key" and "dlm_id" in problem.message and ("dlm_id",) not in document.keys:
         below = Position(problem.range.end.line + 1, 0)
         yield Fix("Give this document an id of its own", Range(below, below), f"dlm_id: {ULID()}\n")
+
+
+def _beginning(document: Document, problem: Problem) -> Iterator[Fix]:
+    """A text without frontmatter gets one: so a document can begin as an empty file."""
+    if problem.code == "frontmatter-missing" and not problem.fixes and not document.keys:
+        start = Range(problem.range.start, problem.range.start)
+        yield Fix(
+            "Begin with a frontmatter",
+            start,
+            f"---\ndlm_id: {ULID()}\ndlm_version: {SCHEMA_VERSION}\nbase_model: builtin:tiny\n---\n\n",
+        )

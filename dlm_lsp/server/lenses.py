@@ -8,9 +8,10 @@ from itertools import islice
 
 from lsprotocol import types
 
+from dlm_lsp.document import Document, Severity
 from dlm_lsp.runs.labels import label
 from dlm_lsp.runs.status import DocumentStatus, RunState, SectionState
-from dlm_lsp.runs.telling import headline
+from dlm_lsp.runs.telling import count, headline
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.server.commands import Command
 from dlm_lsp.server.convert import Positions
@@ -44,14 +45,14 @@ def lenses(context: LensContext) -> list[types.CodeLens]:
 
 
 def document_lenses(context: LensContext) -> list[types.CodeLens]:
-    """The state first; then what fits it: cancel while something goes on, otherwise train and retrain."""
-    uri, status = context.uri, context.status
-    entries = [(Command.SHOW_STATUS, _state(status))]
+    """The state first; then what fits it: cancel while something goes on, otherwise train and retrain, if it can be."""
+    uri, status, document = context.uri, context.status, context.truth.document
+    entries = [(Command.SHOW_STATUS, _state(status, document))]
     if status.state is RunState.WAITING:
         entries.append((Command.UNLOCK, "Unlock"))
     if status.state is not RunState.IDLE:
         entries.append((Command.CANCEL, "Cancel"))
-    else:
+    elif document.trainable:
         if status.pending:
             entries.append((Command.TRAIN_NOW, "Train now"))
         entries.append((Command.FULL_RETRAIN, "Full retrain"))
@@ -81,7 +82,8 @@ def shape_lenses(context: LensContext) -> list[types.CodeLens]:
     where = types.Range(start, start)
     revert = types.Command(title=REVERT_TITLE, command=REVERT_SHAPE, arguments=[{"uri": context.uri}])
     retrain = _command(Command.FULL_RETRAIN, _RETRAIN_NEW, context.uri)
-    return [types.CodeLens(range=where, command=command) for command in (retrain, revert)]
+    helps = (retrain, revert) if context.truth.document.trainable else (revert,)
+    return [types.CodeLens(range=where, command=command) for command in helps]
 
 
 def is_reshaped(status: DocumentStatus) -> bool:
@@ -93,29 +95,36 @@ PROVIDERS: tuple[Callable[[LensContext], list[types.CodeLens]], ...] = (document
 
 
 def actions(
-    uri: str, status: DocumentStatus, diagnostics: Sequence[types.Diagnostic], only: Sequence[str] | None
+    uri: str,
+    status: DocumentStatus,
+    diagnostics: Sequence[types.Diagnostic],
+    only: Sequence[str] | None,
+    *,
+    trainable: bool,
 ) -> list[types.CodeAction]:
-    """Full retrain always, unlock for a locked store. `only` holds the kinds that the client asks for."""
+    """Full retrain if it can be, unlock for a locked store. `only` holds the kinds that the client asks for."""
     found = []
     locked = [each for each in diagnostics if each.code == "store-locked"]
     if locked and wanted(types.CodeActionKind.QuickFix, only):
         found.append(_action(Command.UNLOCK, "Remove the lock of a dead process", uri, quick_fix_of=locked))
     failed = [each for each in diagnostics if each.code == "run-failed"]
-    if failed and wanted(types.CodeActionKind.QuickFix, only):
+    if failed and trainable and wanted(types.CodeActionKind.QuickFix, only):
         reshaped = status.last is not None and status.last.code == "shape-changed"
         again = (Command.FULL_RETRAIN, _RETRAIN_NEW) if reshaped else _TRAIN_AGAIN
         found.append(_action(*again, uri, quick_fix_of=failed))
     if status.state is RunState.IDLE and wanted(types.CodeActionKind.Source, only):
-        found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))
+        if trainable:
+            found.append(_action(Command.FULL_RETRAIN, "Full retrain of this document", uri))
         if status.version is not None and status.version > 1:
             found.append(_action(Command.REVERT, f"Revert to the version before {version_name(status.version)}", uri))
     return found
 
 
-def _state(status: DocumentStatus) -> str:
+def _state(status: DocumentStatus, document: Document) -> str:
     """The state without figures that change by the second: those are in progress and hover."""
     if status.run is None:
-        return headline(status)
+        errors = sum(1 for problem in document.problems if problem.severity is Severity.ERROR)
+        return headline(status) + (f" · {count(errors, 'error')} to mend before it trains" if errors else "")
     if status.run.state is RunState.QUEUED:
         return "queued"
     if status.run.state is RunState.WAITING:

@@ -24,10 +24,14 @@ def section_actions(
     place: Range,
     diagnostics: Sequence[types.Diagnostic],
     only: Sequence[str] | None,
+    *,
+    trainable: bool,
 ) -> list[types.CodeAction]:
     """Those of the sections that `place` touches: quick fixes of what the client shows there, or source actions."""
     here = [each for each in status.sections if touches(each.range, place)]
     found = [*_train(uri, here, diagnostics), *_remember(uri, status, here, diagnostics)]
+    if not trainable:
+        found = [action for action in found if action.command and action.command.command != Command.TRAIN_SECTIONS]
     return [action for action in found if action.kind is not None and wanted(types.CodeActionKind(action.kind), only)]
 
 

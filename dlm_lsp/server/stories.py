@@ -71,7 +71,7 @@ def _rows(told: SectionStatus, history: Sequence[Chapter]) -> list[str]:
     rows = [wording.sentence(section_sentence(told))]
     # One plain chapter says nothing that the state does not.
     if len(history) > 1 or any(each.event == "rehearsed" or each.undone or each.earlier for each in history):
-        rows.append(f"History: {story_sentence(history, many=told.lessons > 1)}.")
-    if further := what_next(told.state):
+        rows.append(f"History: {story_sentence(history, told.kind, many=told.lessons > 1)}.")
+    if further := what_next(told):
         rows.append(further)
     return rows

@@ -74,9 +74,10 @@ class Views:
             return []
         context, status = params.context, truth.status
         uri, place = params.text_document.uri, document.seen.positions.places(params.range)
+        trains = truth.document.trainable
         found = [
-            *section_actions(uri, status, place, context.diagnostics, context.only),
-            *actions(uri, status, context.diagnostics, context.only),
+            *section_actions(uri, status, place, context.diagnostics, context.only, trainable=trains),
+            *actions(uri, status, context.diagnostics, context.only, trainable=trains),
         ]
         if self._features().code_action_literals:
             return found

@@ -6,8 +6,8 @@ base_model: builtin:tiny
 
 # Notebook
 
-Write what you want remembered as plain prose, under headings of your own. Save, and the adapter learns what is new.
-Where an answer has to be exact, teach it as a question and an answer below.
+Write as you like, under headings of your own. Save, and the adapter reads what is new: that teaches it how you write.
+What it has to answer, teach it as a question and an answer below.
 
 ## The house
 

@@ -105,7 +105,7 @@ def download(
     weights come. Raises LearnerError (`base-offline`, `base-not-found`, `base-gated`, `base-disk-full`, …) or
     LearningCancelled within a second or two of `stop`.
     """
-    progress(f"asking the hub for {repo}", None)
+    progress(f"{repo} (asking the hub)", None)
     with _Process({"repo": repo, "revision": revision, "cache": str(cache_directory())}) as process:
         while True:
             if stop():

@@ -23,7 +23,7 @@ def qlora_obstacle() -> str | None:
         return None
     return (
         f"QLoRA needs the package {PACKAGE}, which is not installed: "
-        f"`{sys.executable} -m pip install 'dlm-language-server[qlora]'`. Or set `training.adapter` to lora or dora."
+        f"`{sys.executable} -m pip install {PACKAGE}`. Or set `training.adapter` to lora or dora."
     )
 
 

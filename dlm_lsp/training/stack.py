@@ -66,7 +66,7 @@ def _imported(module: str) -> None:
         package = (error.name or module).split(".")[0]
         raise LearnerError(
             f"`{package}` cannot be imported by {sys.executable}: {error}. Install what training needs with "
-            f"`{sys.executable} -m pip install dlm-language-server`, then save again; `dlm-lsp doctor` checks it.",
+            f"`{sys.executable} -m pip install torch transformers peft`, then save again; `dlm-lsp doctor` checks it.",
             code="not-installed",
         ) from error
 

@@ -112,3 +112,8 @@ def test_a_second_signal_leaves_at_once_with_its_code_and_the_terminal_as_it_was
     assert "took over the store's lock" in held.notes[0]
     held.release()
     assert not store.inspect().leftovers
+
+
+def test_who_starts_the_server_in_a_terminal_is_told_what_it_waits_for(home: Path) -> None:
+    with Tty(home) as terminal:
+        terminal.until("waiting for an editor.*dlm-lsp --help")

@@ -140,3 +140,12 @@ def test_a_broken_document_is_not_trained_and_says_where_it_is_broken(home: Path
         assert command.end() == 1
     assert any(line.startswith("notes.dlm:13:1: error") for line in command.lines), command.lines
     assert not home.exists()
+
+
+def test_what_is_wrong_with_a_source_is_told(home: Path, notes: Path) -> None:
+    notes.write_text(text(FERRY, settings="training:\n  sources:\n  - path: nowhere\n"))
+    with Command(home, "train", str(notes)) as command:
+        assert command.end() == 0, command.lines
+    told = [line for line in command.lines if "[source-missing]" in line]
+    assert len(told) == 1, command.lines
+    assert told[0].startswith("notes.dlm:6:") and "nowhere" in told[0]

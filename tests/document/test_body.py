@@ -187,6 +187,17 @@ def test_what_looks_like_a_header_and_is_not_one_is_told(line: str) -> None:
     assert found.sections[0].exchanges[0].answer == f"a\n{line}\nmore"
 
 
+def test_a_question_with_two_answers_is_told() -> None:
+    first, second = ("### Q", "When?", "### A", "At five.", ""), ("### Q", "When?", "", "### A", "At six.")
+    found = body("::instruction::", *first, *second, "::instruction#other::", *first)
+    (problem,) = [each for each in found.problems if each.code == "two-answers"]
+    assert problem.range.start == Position(FIRST + 6, 0)
+    assert problem.related[0].range.start == Position(FIRST + 1, 0)
+    assert found.trainable
+    prose = body("# Notes", "One.", "::instruction::", *first, "::prose::", "# Notes", "Two.")
+    assert told(prose) == []
+
+
 def test_a_lesson_that_stands_twice_is_told() -> None:
     exchange = ("### Q", "q", "### A", "a")
     found = body(

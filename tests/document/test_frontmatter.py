@@ -100,6 +100,29 @@ def test_missing_keys_are_told_at_the_opening_delimiter() -> None:
     assert told(document("training: {sources: [{include: [a]}]}")) == [("missing-key", span(3, 21, 35))]
 
 
+@pytest.mark.parametrize(
+    ("yaml", "advice"),
+    [
+        ("training:\n\tlora_r: 8", "Indent with blanks; YAML takes no tabs"),
+        ("training:\n  lora_r:\t8", "Indent with blanks; YAML takes no tabs"),
+        ("system_prompt: @me", "Put the value into quotes"),
+        ("system_prompt: *be brief*", "Put the value into quotes"),
+        ("system_prompt: 'be brief", "Close the quote"),
+        ("training: {lora_r: 8", "Close the bracket, and put commas between its values"),
+        ("system_prompt: You: be brief", "Put a value that holds a colon into quotes"),
+        ("training:\n  lora_r: 8\n    lora_alpha: 3", "indent the keys of one level alike"),
+        ("training\nx: 1", "Write `key: value`"),
+        ("system_prompt: - a\n  - b", "Begin the list on the line below its key"),
+        ("- a", "Indent what belongs together alike"),
+    ],
+)
+def test_what_yaml_refuses_is_told_with_what_to_do(yaml: str, advice: str) -> None:
+    (problem,) = document(yaml).problems
+    assert problem.code == "frontmatter-yaml"
+    assert problem.message.startswith("This frontmatter is not valid YAML: ")
+    assert advice in problem.message and problem.message.endswith(".")
+
+
 def test_yaml_errors_have_their_exact_place() -> None:
     assert told(document("training: {lora_r: 8")) == [("frontmatter-yaml", span(3, 20, 20))]
     assert told(document("\tx: 1")) == [("frontmatter-yaml", span(3, 0, 1))]
@@ -193,6 +216,25 @@ def test_delimiters_must_fill_their_lines() -> None:
     assert [section.content for section in last.sections] == ["hello"]
     assert not last.trainable
     assert told(parse("\ufeffhello")) == [("frontmatter-missing", span(0, 1, 6))]
+
+
+def test_blank_lines_above_the_first_delimiter_are_removed_by_a_fix() -> None:
+    problem = parse(f"\n \n---\ndlm_id: {ID}\nbase_model: m\n---\nhello").problems[0]
+    (fix,) = problem.fixes
+    assert (problem.code, fix.range.start, fix.range.end, fix.text) == (
+        "frontmatter-missing",
+        Position(0, 0),
+        Position(2, 0),
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [("My notes", "dlm-lsp init --from"), ("dlm_id: x\n---\n", "three hyphens"), ("\n---\n", "above it")],
+)
+def test_a_text_without_frontmatter_is_told_how_to_get_one(text: str, advice: str) -> None:
+    assert advice in parse(text).problems[0].message
 
 
 def test_bytes_must_be_utf8() -> None:

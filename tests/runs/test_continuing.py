@@ -63,6 +63,9 @@ async def test_it_gives_up_when_nothing_more_is_learned(desk: Desk) -> None:
     desk.clock.advance(100)
     assert len(desk.learner.plans) == 4
     assert desk.status.state is RunState.IDLE
+    assert "3 runs in a row learned nothing more" in desk.status.note
+    desk.save(FERRY + BAKER)
+    assert not desk.status.note
 
 
 async def test_it_rests_as_long_as_the_author_wants_between_runs(desk: Desk) -> None:

@@ -41,6 +41,7 @@ def test_a_starter_document_has_no_problem_and_can_answer_its_sample_prompts(nam
 
 def test_init_writes_a_starter_document_with_an_id_and_a_base_of_its_own(tmp_path: Path) -> None:
     first, second = tmp_path / "a.dlm", tmp_path / "b.dlm"
+    (tmp_path / "my models: #1").symlink_to(FOLDER.parent / "training" / "builtin" / "tiny")
     assert run.invoke(app, ["init", str(first), "--template", "tutor"]).exit_code == 0
     assert run.invoke(app, ["init", str(second), "--template", "tutor", "--base", "./my models: #1"]).exit_code == 0
     one, other = (parse(path.read_bytes()).frontmatter for path in (first, second))

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from dlm_lsp.runs.history import story_sentence
-from dlm_lsp.runs.labels import label
+from dlm_lsp.runs.labels import label, what_next
 from dlm_lsp.runs.settings import RunSettings
 from dlm_lsp.runs.status import RunState, SectionState
 from dlm_lsp.runs.supervisor import Supervisor
+from dlm_lsp.runs.telling import headline, section_sentence
 from dlm_lsp.runs.truth import Truth
 from dlm_lsp.store import Store
 from tests.fakes import FAIL, FakeLearner, Gate
 from tests.runs.conftest import DLM_ID, Desk, exchange, frontmatter
 
 FERRY = exchange("When does the ferry leave?", "At seven.")
+PROSE = "\nThe ferry leaves at seven, and the light is green.\n"
 BAKER = exchange("Who bakes the bread?", "Ulla bakes it.")
 MANY = "\n::instruction::\n### Q\nWho?\n### A\nMira.\n\n### Q\nWhere?\n### A\nHere.\n\n### Q\nWhen?\n### A\nNow.\n"
 
@@ -59,6 +61,30 @@ async def test_a_section_goes_through_its_states(desk: Desk, tmp_path: Path) -> 
     assert labels(desk) == ["learned v1 · 0.60"]
     desk.supervisor.changed(desk.path, desk.write(FERRY.replace("seven", "eight") + BAKER))
     assert labels(desk) == exchange_labels(desk) == ["changed", "new"]
+
+
+async def test_prose_is_read_and_what_it_says_is_answered_when_it_stands_as_an_exchange(desk: Desk) -> None:
+    advice = "to have a fact of it answered, write it as an exchange"
+    await desk.learn(PROSE)
+    assert desk.status.last is not None and desk.status.last.message == f"read in 5 steps (v0001); {advice}"
+    assert headline(desk.status) == "read (v0001)"
+    await desk.learn(PROSE + FERRY)
+    assert desk.status.last.message == "learned in 5 steps (v0002)", "prose that was read before is no news"
+    assert headline(desk.status) == "learned (v0002)"
+    assert labels(desk) == ["read v1 · 0.60", "learned v2 · 0.60"]
+    found = truth(desk.supervisor, desk.path)
+    assert found.summary == "2 sections: 1 learned, 1 read"
+    (text, status), _ = found.sections()
+    assert section_sentence(status).startswith("read in v0001 · seen 5 times · loss ")
+    assert what_next(status).lower() == f"{advice}."
+    told = found.story(text, (await desk.supervisor.recall(found)).chronicle)
+    assert story_sentence(told, status.kind).startswith("v0001 read · loss ")
+
+
+async def test_a_run_over_prose_and_exchanges_tells_of_both(desk: Desk) -> None:
+    await desk.learn(PROSE + FERRY)
+    assert desk.status.last is not None
+    assert desk.status.last.message == "learned in 5 steps (v0001); 1 text read"
 
 
 async def test_each_exchange_of_a_section_has_its_own_truth(desk: Desk) -> None:
@@ -162,6 +188,9 @@ async def test_a_section_with_an_error_has_not_left_the_document(desk: Desk) -> 
     assert labels(desk) == ["has an error", "learned v1 · 0.60"]
     assert exchange_labels(desk)[:2] == ["learned v1 · 0.60"] * 2, "what can be read keeps its truth"
 
+    desk.supervisor.changed(desk.path, desk.write("\nA text.\n```\nthat never ends\n"))
+    assert labels(desk) == ["has an error"]
+
 
 async def test_a_document_with_broken_frontmatter_keeps_what_is_known(desk: Desk) -> None:
     await desk.learn(MANY)
@@ -175,7 +204,7 @@ async def told(desk: Desk, number: int = 0) -> str:
     found = truth(desk.supervisor, desk.path)
     recall = await desk.supervisor.recall(found)
     section, status = list(found.sections())[number]
-    return story_sentence(found.story(section, recall.chronicle), many=status.lessons > 1)
+    return story_sentence(found.story(section, recall.chronicle), status.kind, many=status.lessons > 1)
 
 
 async def test_the_story_tells_learning_changing_and_a_full_retrain(desk: Desk) -> None:

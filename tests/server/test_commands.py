@@ -154,6 +154,16 @@ async def test_code_actions_offer_full_retrain(editor: Editor, tmp_path: Path) -
     )
 
 
+async def test_what_cannot_be_trained_is_not_offered_to_be(editor: Editor, tmp_path: Path) -> None:
+    uri = editor.open(tmp_path / "a.dlm", ONE.replace("dlm_id: ", "dlm_id: not "))
+    assert await titles(editor, uri) == ["1 section not learned · 1 error to mend before it trains"]
+    whole = types.Range(types.Position(0, 0), types.Position(ONE.count("\n"), 0))
+    given = types.CodeActionContext([], [types.CodeActionKind.Source])
+    params = types.CodeActionParams(types.TextDocumentIdentifier(uri), whole, given)
+    found: Any = await editor.text_document_code_action_async(params)
+    assert not [each["title"] for each in found or [] if "train" in each["title"].lower()]
+
+
 async def test_a_second_version_can_be_undone_by_a_code_action(editor: Editor, tmp_path: Path) -> None:
     path = tmp_path / "a.dlm"
     uri = await learned(editor, path)

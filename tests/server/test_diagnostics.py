@@ -64,7 +64,7 @@ def test_of_thousands_of_sections_the_first_are_marked_and_the_rest_are_counted(
         for number, each in enumerate(document.sections)
     )
     found = problems(document, DocumentStatus(document=PATH, sections=sections))
-    marks = [problem for problem in found if problem.range.start.line]
+    marks = [problem for problem in found if problem.range.start.line and problem.code != "two-answers"]
     assert [problem.code for problem in marks] == ["partly-learned", *["not-learned"] * MAX_MARKS]
     assert [problem.range for problem in marks[1:]] == [
         Range(each.range.start, each.range.start._replace(column=len("::instruction::")))

@@ -320,6 +320,18 @@ async def test_a_document_without_an_id_gets_one_of_its_own(editor: Editor, tmp_
     assert all(parse(each).trainable for each in mended)
 
 
+@pytest.mark.parametrize("text", ["", "My notes, as they are.\n", "\ufeffMy notes.\n"])
+async def test_an_empty_file_and_a_plain_text_are_offered_a_frontmatter(
+    editor: Editor, tmp_path: Path, text: str
+) -> None:
+    found = await fixes(editor, editor.open(tmp_path / "new.dlm", text), text)
+    mended = found["Begin with a frontmatter"]
+    assert mended.removeprefix("\ufeff").endswith(text.removeprefix("\ufeff"))
+    document = parse(mended)
+    assert not document.problems
+    assert document.frontmatter is not None and document.frontmatter.base_model == "builtin:tiny"
+
+
 async def preferred(editor: Editor, uri: str) -> dict[str, bool]:
     """Every quick fix of the first diagnostic, and whether the client may make it unasked."""
     diagnostic = await editor.until(lambda: next(iter(editor.diagnostics.get(uri, ())), None))

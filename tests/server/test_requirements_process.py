@@ -58,7 +58,12 @@ async def test_r15_without_torch_all_but_training_works_and_a_save_says_what_to_
     editor.save(path, ONE)
     await editor.until(lambda: "run-failed" in editor.codes(uri))
     message = editor.message(uri, "run-failed")
-    for fact in ("`torch` cannot be imported", sys.executable, "-m pip install dlm-language-server", "dlm-lsp doctor"):
+    for fact in (
+        "`torch` cannot be imported",
+        sys.executable,
+        "-m pip install torch transformers peft",
+        "dlm-lsp doctor",
+    ):
         assert fact in message
     assert "not learned" in (await editor.hover(uri, 6)).lower()
     assert editor.messages == []

@@ -73,7 +73,7 @@ def test_download_takes_what_is_needed_and_tells_how_far_it_is(hub: LocalHub) ->
     fractions = [fraction for _, fraction in said if fraction is not None]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    assert said[0] == (f"asking the hub for {REPO}", None)
+    assert said[0] == (f"{REPO} (asking the hub)", None)
     assert said[-1][0] == f"{REPO}: 1.6 of 1.6 MB"
 
 

@@ -5,6 +5,8 @@ import "uplot/dist/uPlot.min.css";
 import { h } from "./dom.ts";
 import type { Curve } from "./model.ts";
 
+/** How far apart, in steps, the marks of the axis may be: whole ones. */
+const WHOLE = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000].flatMap((each) => [each, 2 * each, 5 * each]);
 const NOTHING: Curve = { x: [], loss: [], versions: [], marks: [], about: [] };
 
 export class Chart {
@@ -71,7 +73,7 @@ export class Chart {
       cursor: { y: false, drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, Math.max(high ?? 0, 0.1) * 1.08] } },
       axes: [
-        { ...axis, size: 26, space: 44 },
+        { ...axis, size: 26, space: 44, incrs: WHOLE },
         { ...axis, size: 40, space: 28 },
       ],
       series: [

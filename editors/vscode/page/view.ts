@@ -2,7 +2,7 @@
 
 import { pairsOf } from "../src/commands/answersPage.ts";
 import type { FromPage, PageCommand } from "../src/panel/messages.ts";
-import type { Forgotten } from "../src/protocol.ts";
+import { type Forgotten, words } from "../src/protocol.ts";
 import { Chart } from "./chart.ts";
 import { h, Part } from "./dom.ts";
 import { curve, type Model, phaseTimes, runsOf, speed } from "./model.ts";
@@ -77,8 +77,9 @@ export class View {
     const note = !trusted ? "This workspace is not trusted: nothing is trained in it." : (status?.note ?? "");
     const running = run !== null;
     const percentage = run?.percentage ?? null;
+    const trains = status?.dlm_id != null; // without an id there is no store to train into
     this.now.show(
-      [line, note, running, percentage, status?.pending, status?.version, trusted, status?.uri, this.commands],
+      [line, note, running, trains, percentage, status?.pending, status?.version, trusted, status?.uri, this.commands],
       () => [
         h("p", { class: "line", role: "status" }, line),
         percentage === null ? null : h("progress", { max: "100", value: `${percentage}`, "aria-label": "Progress" }),
@@ -89,8 +90,8 @@ export class View {
               "div",
               { class: "buttons" },
               running ? this.button("Cancel", "cancel") : null,
-              !running && status.pending > 0 ? this.button("Train now", "train") : null,
-              running ? null : this.button("Full retrain", "retrain", undefined, true),
+              !running && trains && status.pending > 0 ? this.button("Train now", "train") : null,
+              running || !trains ? null : this.button("Full retrain", "retrain", undefined, true),
               status.version === null ? null : this.button("Ask…", "ask", undefined, true),
               status.version === null ? null : this.button("Before and after", "answers", undefined, true),
             ),
@@ -131,6 +132,7 @@ export class View {
       id: section.section_id,
       name: names[index] ?? section.kind,
       state: section.state,
+      said: words(section),
       loss: section.loss_after,
     }));
     const count = status?.section_count ?? found.length;
@@ -144,12 +146,12 @@ export class View {
               { class: "sections" },
               ...found
                 .slice(0, MOST_SECTIONS)
-                .map(({ id, name, state, loss }) =>
+                .map(({ id, name, state, said, loss }) =>
                   h(
                     "li",
                     { "data-state": state },
                     this.link(name, id),
-                    h("span", { class: "quiet" }, loss === null ? ` ${state}` : ` ${state} · ${loss.toFixed(2)}`),
+                    h("span", { class: "quiet" }, loss === null ? ` ${said}` : ` ${said} · ${loss.toFixed(2)}`),
                   ),
                 ),
             ),

@@ -79,6 +79,11 @@ export interface SectionStatus {
   forgotten?: Forgotten[];
 }
 
+/** The state of a section in a word. Prose is read: it does not mean that it can be asked for what it says. */
+export function words({ kind, state }: { kind: string; state: string }): string {
+  return kind === "prose" && state === "learned" ? "read" : state;
+}
+
 /** Losses in nats per token: `was` when it was learned. `exact`: whether the answer is still word for word. */
 export interface Forgotten {
   range: Extent;

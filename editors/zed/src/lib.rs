@@ -11,7 +11,7 @@ impl zed::Extension for Dlm {
     fn language_server_command(&mut self, _: &LanguageServerId, worktree: &Worktree) -> Result<Command> {
         let command = worktree
             .which("dlm-lsp")
-            .ok_or("dlm-lsp is not on the PATH: install it with pip install dlm-language-server")?;
+            .ok_or("dlm-lsp is not on the PATH: run pip install . in a checkout of dlm-language-server")?;
         Ok(Command { command, args: vec![], env: worktree.shell_env() })
     }
 

@@ -42,7 +42,7 @@ function M.check()
   local command, where = require("dlm.client").command(folder ~= "" and folder or nil)
   if vim.fn.executable(command[1]) ~= 1 then
     health.error(("%s (%s) cannot be run"):format(command[1], where), {
-      "install it: pip install dlm-language-server",
+      "install it: pip install . in a checkout of dlm-language-server (docs/install-neovim.md)",
       "or say where it is: vim.g.dlm = { cmd = { '/path/to/dlm-lsp' } }",
     })
     return

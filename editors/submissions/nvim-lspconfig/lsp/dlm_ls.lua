@@ -3,10 +3,12 @@
 --- A language server for `.dlm` files: text documents that teach a language model. It retrains the document's LoRA
 --- adapter on every save.
 ---
---- `dlm-lsp` can be installed via `pip`:
+--- It is installed from a checkout of its repository (`dlm-lsp` on the package index is another program):
 ---
 --- ```sh
---- pip install dlm-language-server
+--- python3 -m venv ~/.local/share/dlm
+--- ~/.local/share/dlm/bin/pip install .            # in the checkout
+--- export PATH="$HOME/.local/share/dlm/bin:$PATH"  # in your shell's profile, too
 --- ```
 ---
 --- Neovim does not know the filetype; say what it is:

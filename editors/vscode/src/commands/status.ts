@@ -36,10 +36,20 @@ export async function showStatus(manager: ServerManager, statuses: Statuses, giv
   picker.show();
 }
 
+/** Whether the text has errors of its own; that the last run failed is none. */
+function broken(document: vscode.TextDocument): boolean {
+  return vscode.languages
+    .getDiagnostics(document.uri)
+    .some(
+      ({ source, severity, code }) =>
+        source === "dlm" && severity === vscode.DiagnosticSeverity.Error && code !== "run-failed",
+    );
+}
+
 function entries(status: TrainingStatus, document: vscode.TextDocument): Entry[] {
   const separator = (label: string): Entry => ({ label, kind: vscode.QuickPickItemKind.Separator });
   return [
-    ...actionsFor(status, vscode.workspace.isTrusted).map(({ label, command }) => ({
+    ...actionsFor(status, vscode.workspace.isTrusted, broken(document)).map(({ label, command }) => ({
       label,
       run: () => vscode.commands.executeCommand(command, document.uri),
     })),

@@ -1,6 +1,6 @@
 // What Show Status lists, from a document's status. Pure.
 
-import type { SectionStatus, TrainingStatus } from "../protocol.ts";
+import { type SectionStatus, type TrainingStatus, words } from "../protocol.ts";
 import { versionName } from "../views/statusText.ts";
 
 export interface Action {
@@ -8,13 +8,18 @@ export interface Action {
   readonly command: string;
 }
 
-export function actionsFor(status: TrainingStatus, trusted: boolean): Action[] {
+/** `broken`: the text has errors that stand against training it. */
+export function actionsFor(status: TrainingStatus, trusted: boolean, broken = false): Action[] {
   if (!trusted) return [{ label: "$(shield) Trust this workspace…", command: "workbench.trust.manage" }];
   const found: Action[] = [];
   if (status.run !== null) found.push({ label: "$(debug-stop) Cancel", command: "dlm.editor.cancel" });
   if (status.state === "waiting") found.push({ label: "$(unlock) Unlock", command: "dlm.editor.unlock" });
-  if (status.run === null && status.pending > 0) found.push({ label: "$(play) Train Now", command: "dlm.train" });
-  if (status.run === null) found.push({ label: "$(debug-restart) Full Retrain", command: "dlm.editor.fullRetrain" });
+  if (status.run === null && broken) {
+    found.push({ label: "$(error) Show the Errors", command: "workbench.actions.view.problems" });
+  } else if (status.run === null) {
+    if (status.pending > 0) found.push({ label: "$(play) Train Now", command: "dlm.train" });
+    found.push({ label: "$(debug-restart) Full Retrain", command: "dlm.editor.fullRetrain" });
+  }
   if (status.version !== null) {
     found.push({ label: "$(comment-discussion) Ask…", command: "dlm.editor.ask" });
     if (status.run === null) found.push({ label: "$(discard) Revert to Version…", command: "dlm.editor.revert" });
@@ -63,7 +68,7 @@ export function sectionIcon(section: SectionStatus): string {
 }
 
 export function sectionFacts(section: SectionStatus): string {
-  const parts: string[] = [section.state];
+  const parts: string[] = [words(section)];
   if (section.version !== null) parts.push(versionName(section.version));
   if (section.times_seen > 0) parts.push(`seen ${section.times_seen} times`);
   if (section.loss_before !== null && section.loss_after !== null) {

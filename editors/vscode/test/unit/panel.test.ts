@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { after, curve, EMPTY, type Model, phaseTimes, runsOf, speed } from "../../page/model.ts";
 import type { History, Run } from "../../src/history.ts";
 import type { ToPage } from "../../src/panel/messages.ts";
+import { words } from "../../src/protocol.ts";
 import { run as running, section, status } from "./samples.ts";
 
 const URI = "file:///notes.dlm";
@@ -172,4 +173,12 @@ test("the time of each phase, the one that goes on up to now", () => {
     { name: "write", seconds: 0.5 },
   ]);
   assert.equal(phaseTimes(run({ phases, ended_at: null }), 2010)[2]?.seconds, 6.5);
+});
+
+test("prose is read, and only what stands as an exchange is learned", () => {
+  const kinds = ["prose", "instruction"].map((kind) => ["new", "learned"].map((state) => words({ kind, state })));
+  assert.deepEqual(kinds, [
+    ["new", "read"],
+    ["new", "learned"],
+  ]);
 });

@@ -92,6 +92,8 @@ test("what can be done fits the state", () => {
   assert.ok(commands(status({ version: 2 })).includes("dlm.editor.revert"));
   assert.ok(!commands(status({ version: 2, run: run({}) })).includes("dlm.editor.revert"));
   assert.deepEqual(commands(status(), false), ["workbench.trust.manage"]);
+  const broken = actionsFor(status({ pending: 1 }), true, true).map(({ command }) => command);
+  assert.deepEqual(broken, ["workbench.actions.view.problems", "dlm.showHistory"]);
 });
 
 test("facts are those that there are", () => {
