@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 USUAL_EPOCHS = 3  # at least so many when `num_epochs` is not written
 MOST_EPOCHS = 100
-ENOUGH_EPOCHS = 40  # so many it may take whatever their steps: a fact that is new to the base needs some thirty
+ENOUGH_EPOCHS = 80  # so many it may take whatever their steps: five hundred new facts need seventy
 MOST_STEPS = 2000
 LOOKS = 3  # at what is known, once all that is new is learned
 LOOK_TOKENS = 4096

@@ -34,6 +34,7 @@ class Rehearsal:
         self._identities = {lesson.identity: lesson for lesson in self.known}
         self._risks = [self._identities[identity] for identity in risks if identity in self._identities]
         self._ahead = list(self._risks)
+        self._looked_at = 0  # lessons in the looks so far, where they had no room for all
         self._wrong: dict[Key, tuple[Row, int]] = {}  # how often it must be right yet
 
     def __len__(self) -> int:
@@ -73,15 +74,20 @@ class Rehearsal:
                 self._wrong[key] = row, found[1] - 1
 
     def to_look_at(self, start: int, tokens: int) -> list[Row]:
-        """Rows of known exchanges, `tokens` long together at most: by turns what is at risk, and what comes up next."""
-        place = start % max(1, len(self.known))
+        """Rows of known exchanges, `tokens` long together at most: by turns what is at risk, and what comes up next.
+
+        Each look begins with what the one before had no room for.
+        """
+        place = (start + self._looked_at) % max(1, len(self.known))
         coming = (lesson for lesson in (*self.known[place:], *self.known[:place]))
         mixed = chain.from_iterable(zip_longest(self._risks, coming))
         rows: list[Row] = []
-        for lesson in dict.fromkeys(lesson for lesson in mixed if lesson is not None and lesson.kind == "exchange"):
+        exchanges = dict.fromkeys(lesson for lesson in mixed if lesson is not None and lesson.kind == "exchange")
+        for number, lesson in enumerate(exchanges):
             found = self.rows_of(lesson)
             tokens -= sum(len(row.tokens) for row in found)
             if tokens < 0:
+                self._looked_at += number
                 break
             rows += found
         return rows

@@ -81,3 +81,13 @@ def test_a_look_costs_the_same_in_a_document_of_any_length() -> None:
     assert len(rows) == 32
     assert rows[0].identity == many[7].identity
     assert len(made) <= 33
+
+
+def test_the_next_look_goes_on_where_the_room_of_the_one_before_ended() -> None:
+    rehearsal = Rehearsal(KNOWN, rows_of, seed=1)
+    looks = [names(rehearsal.to_look_at(start=5, tokens=200)) for _ in range(5)]
+    assert [len(look) for look in looks] == [10] * 5
+    assert len({name for look in looks[:4] for name in look}) == 40
+    assert looks[4] == looks[0]
+    everything = [names(rehearsal.to_look_at(start=5, tokens=2_000)) for _ in range(2)]
+    assert everything[0] == everything[1]
