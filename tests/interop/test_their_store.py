@@ -143,7 +143,7 @@ def test_an_adapter_of_another_shape_is_refused_with_a_remedy(theirs: Theirs, en
     text = document(KEEPER, FERRY, dlm_id=theirs.dlm_id)
     theirs.path.write_text(text.replace("precision: fp32", "precision: fp32\n  lora_r: 4"))
     told = _failing(theirs, environment)
-    assert "Run Full Retrain to begin a new adapter" in told
+    assert "--full` to begin a new adapter" in told
     assert theirs.store.current().number == 1  # type: ignore[union-attr]
 
 
