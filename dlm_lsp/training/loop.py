@@ -30,7 +30,7 @@ MOST_EPOCHS = 100
 ENOUGH_EPOCHS = 80  # so many it may take whatever their steps: five hundred new facts need seventy
 MOST_STEPS = 2000
 LOOKS = 3  # at what is known, once all that is new is learned
-LOOK_TOKENS = 4096
+LOOK_TOKENS = 4096  # of old rows in each look
 LOOK_ROWS = 64  # new rows in it
 LOOK_PART = 16  # rows between two looks at the stop flag
 REPAIR_STEPS = 24  # at most, from the first look on
@@ -180,6 +180,7 @@ def _cycle(run: Run) -> LearnEnd:
         if run.steps and run.learned and repair.done(run, mix.rehearsal):
             return "learned"
         if run.finishes():
+            _confirmed(run)
             return "stopped"
         if run.steps >= total:
             _confirmed(run)
