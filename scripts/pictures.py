@@ -26,7 +26,7 @@ IMAGES = ROOT / "docs" / "images"
 PLUGIN = ROOT / "editors" / "neovim"
 WIDTH, HEIGHT = 104, 30
 PATIENCE = 90.0  # seconds for any one thing to be seen
-LOOK = 0.1  # seconds between two looks at the screen
+LOOK = 0.03  # seconds between two looks at the screen
 # Neovim's own background, so that places that it leaves unpainted look alike.
 THEME = TerminalTheme((20, 22, 27), (224, 226, 234), list(DEFAULT_TERMINAL_THEME.ansi_colors._colors))
 

@@ -123,6 +123,8 @@ def telling(folder: Path) -> None:
         editor.keys("j")
         command(editor, "Dlm answers")
         editor.until("before and after")
+        command(editor, "only")
+        editor.until(lambda screen: "before and after" in screen and "### Q" not in screen)
         editor.picture("answers", "Before and after")
 
 

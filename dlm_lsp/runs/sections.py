@@ -153,15 +153,16 @@ def _forgotten(section: Section, ledger: Ledger, versions: Collection[int]) -> t
         (ledger.lessons.get(lesson.identity), place) for lesson, place in zip(section.lessons, places, strict=False)
     ]
     return tuple(
-        _of(known, known.forgotten_since, place, versions)
+        _of(known, known.forgotten_since, place, versions, exchange=bool(section.exchanges))
         for known, place in entries
         if known is not None and known.forgotten_since is not None
     )
 
 
-def _of(known: Known, since: int, place: Range, versions: Collection[int]) -> Forgotten:
+def _of(known: Known, since: int, place: Range, versions: Collection[int], *, exchange: bool) -> Forgotten:
     sound = known.sound_in if known.sound_in in versions else None
-    return Forgotten(place, known.loss_after, known.score, known.exact, since, sound)
+    exact = known.exact if exchange else None  # a text was never known word for word
+    return Forgotten(place, known.loss_after, known.score, exact, since, sound)
 
 
 def _partly(section: Section, incomplete: int, unlearned: int) -> str:
