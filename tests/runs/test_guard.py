@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from dlm_lsp.document import Lesson
+from dlm_lsp.document import Lesson, parse
 from dlm_lsp.runs.guard import after_look, guarded
+from dlm_lsp.runs.sections import section_statuses
 from dlm_lsp.runs.settings import RunSettings
+from dlm_lsp.runs.telling import forgotten_sentence
 from dlm_lsp.store import Known, Ledger
 from dlm_lsp.training.protocol import LessonScore
 from tests.fakes import FORGET
@@ -143,3 +145,19 @@ async def test_what_is_at_risk_is_rehearsed_first_also_without_a_margin(desk: De
     assert plan.guarded == ()
     assert plan.risks[0] == next(each.identity for each in plan.known if each.prompt.startswith("When"))
     assert set(plan.risks) == {each.identity for each in plan.known}
+
+
+def test_a_text_is_told_to_be_forgotten_by_its_loss_alone() -> None:
+    """That it is not given word for word is no news: it never was."""
+    text = f"---\ndlm_id: 01HZ4X7TGZM3J1A2B3C4D5E6F7\nbase_model: builtin:tiny\n---\n# Harbour\n\n{BELL}"
+    document = parse(text)
+    entries = {
+        lesson.identity: known(1, score=2.0, exact=False, scored_in=2, forgotten_since=2)
+        for section in document.sections
+        for lesson in section.lessons
+    }
+    told = [each.forgotten[0] for each in section_statuses(document, Ledger(lessons=entries))]
+    assert [forgotten_sentence(each) for each in told] == [
+        "forgotten: was 0.10, is 2.00 since v0002",
+        "forgotten: was 0.10, is 2.00 since v0002, not word for word any more",
+    ]
