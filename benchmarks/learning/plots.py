@@ -54,6 +54,7 @@ def draw(curves: Mapping[str, Sequence[tuple[int, float]]], title: str, path: Pa
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    axes.set_prop_cycle(color=mpl.colormaps["tab20"].colors)  # there are more methods than usual colours
     for method, points in curves.items():
         saves, shares = zip(*points, strict=True) if points else ((), ())
         own = method == "ours"
