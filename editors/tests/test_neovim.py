@@ -32,7 +32,7 @@ LEARNED = """  ---
   base_model: builtin:tiny
   ---
 
-✓ # The lighthouse learned v1 · LOSS
+✓ # The lighthouse read v1 · LOSS
 
 ✓ ::instruction:: learned v1 · LOSS
   ### Q

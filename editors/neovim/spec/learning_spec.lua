@@ -31,7 +31,8 @@ spec.case("a save is learned, told by events, and marked in the sign column", fu
   })
   local status = spec.save(bufnr)
   spec.equal(status.version, 1, "version")
-  spec.truthy(states.training, "a status of training")
+  -- A warm run may be over before a status of its steps was due.
+  spec.truthy(states.loading or states.preparing or states.training, "a status of the run")
   spec.truthy(progress > 1, "progress")
   spec.until_("the mark of a learned section", function()
     local namespace = vim.api.nvim_get_namespaces()["dlm.sections"]
