@@ -18,8 +18,8 @@ from dlm_lsp.training import learner as learning
 from dlm_lsp.training.rows import Row
 from dlm_lsp.training.session import Session
 
-SLOW = "training:\n  learning_rate: 1.0e-7\n"
-"""A rate at which nothing is ever learned, so that a run takes exactly its cap of steps."""
+SLOW = "training:\n  learning_rate: 1.0e-7\n  precision: fp32\n"
+"""A rate at which nothing is ever learned, so that a run takes its cap of steps, in one precision everywhere."""
 
 
 class Took(NamedTuple):

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import percentile, spread
-from benchmarks.speed.bases import SIZES, base
-from benchmarks.speed.beside_bare import Desk
+from benchmarks.speed.bases import SIZES, base, reference
+from benchmarks.speed.desk import Desk
 from benchmarks.speed.table import Row, show
 from dlm_lsp.training.learner import InProcessLearner
 from dlm_lsp.training.protocol import GenerateRequest, Unwatched
@@ -90,7 +90,7 @@ async def measure(size: str, rounds: int, folder: Path) -> tuple[Seconds, int]:
     import torch
 
     directory = base(size, folder)
-    desk = Desk(folder, directory)
+    desk = Desk(folder, base=reference(directory))
     desk.supervisor.start(asyncio.get_running_loop())
     for _ in range(2):
         await desk.save(1)

@@ -48,7 +48,7 @@ def warm_session(size: str, folder: Path) -> Session:
     learner = InProcessLearner(resolve)
     named = reference(base(size, folder))
     request = SessionRequest(
-        "one", BaseRequest(named, str(folder)), AdapterShape(), TrainingSettings(learning_rate=_RATE)
+        "one", BaseRequest(named, str(folder)), AdapterShape(), TrainingSettings(learning_rate=_RATE, precision="fp32")
     )
     learner.warm(request, Unwatched())
     return learner._residents["one"].session
