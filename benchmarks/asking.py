@@ -135,7 +135,9 @@ def switches(folder: Path, count: int) -> list[str]:
         for name, data in learned.files.items():
             (folders[-1] / name).write_bytes(data)
     warm = learner._residents["one"].session
-    voices, first, again = Voices(), [], []
+    voices = Voices()
+    first: list[float] = []
+    again: list[float] = []
     for number in range(count):
         began = time.perf_counter()
         with speaking_as(warm, voices.of(str(folders[number % 2]))):
@@ -163,8 +165,8 @@ def main() -> None:
     head = ("learner", "a step", "first word, p50", "p95", "beyond a step, p95", "beyond a step, most", "idle, p50")
     print(table(head, rows))
     with tempfile.TemporaryDirectory() as folder:
-        head = ("adapter", "first change to a version", "again, p50", "again, p99")
-        print("\n" + table(head, [switches(Path(folder), 400)]))
+        kinds = ("adapter", "first change to a version", "again, p50", "again, p99")
+        print("\n" + table(kinds, [switches(Path(folder), 400)]))
     print(f"\nload average {os.getloadavg()[0]:.1f}")
 
 

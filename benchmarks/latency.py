@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ async def p2_save(place: Place) -> list[Figure]:
         mark, began = len(client.news), time.perf_counter()
         client.did_save(path, text + exchange(random.Random(number)))
         behind.append(await clocked(client.hover(path, 1)) - statistics.median(idle))
-        await client.until(lambda mark=mark: client.news[mark:] or None)
+        await client.until(partial(news_since, client, mark))
         seen.append(client.heard[mark][0] - began)
     await client.request("workspace/executeCommand", {"command": "dlm.cancel", "arguments": [path.as_uri()]})
     await client.idle(path)
@@ -212,7 +213,7 @@ async def p6_cancel(place: Place) -> list[Figure]:
     for _ in range(50):
         mark, upto = len(client.news), chance.randint(1, 40)
         client.did_save(path, text)
-        await client.until(lambda mark=mark, upto=upto: reached(client, mark, upto))
+        await client.until(partial(reached, client, mark, upto))
         began = time.perf_counter()
         await client.request("workspace/executeCommand", {"command": "dlm.cancel", "arguments": [path.as_uri()]})
         await client.idle(path)
@@ -234,6 +235,10 @@ def steps_told(client: Client, mark: int) -> list[tuple[float, int]]:
     found = zip(client.news[mark:], client.heard[mark:], strict=True)
     told = [(at, what) for (method, what), (at, _) in found if method == "dlm/trainingProgress"]
     return [(at, what["step"]) for at, what in told if what.get("step")]
+
+
+def news_since(client: Client, mark: int) -> list[tuple[str, Any]]:
+    return client.news[mark:]
 
 
 def reached(client: Client, mark: int, step: int) -> bool:
@@ -345,7 +350,7 @@ async def p11_unchanged(place: Place) -> list[Figure]:
     ]
 
 
-MEASUREMENTS: dict[str, Callable[[Place], Awaitable[list[Figure]]]] = {
+MEASUREMENTS: dict[str, Callable[[Place], Coroutine[Any, Any, list[Figure]]]] = {
     "p1": p1_start,
     "p2": p2_save,
     "p3": p3_idle,

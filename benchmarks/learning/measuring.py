@@ -85,7 +85,7 @@ def _forward(session: Session, rows: Sequence[Row]) -> Iterable[tuple[Row, Any, 
             ranks = (logits > own).sum(1) + 1
             losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
         counts = [row.targets for row in batch]
-        yield from zip(batch, losses.split(counts), ranks.split(counts), strict=True)
+        yield from zip(batch, torch.split(losses, counts), torch.split(ranks, counts), strict=True)
 
 
 def _whole(rows: Sequence[tuple[Row, Look]]) -> Look:

@@ -54,7 +54,8 @@ def draw(curves: Mapping[str, Sequence[tuple[int, float]]], title: str, path: Pa
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    axes.set_prop_cycle(color=mpl.colormaps["tab20"].colors)  # there are more methods than usual colours
+    twenty = mpl.colormaps["tab20"]  # there are more methods than usual colours
+    axes.set_prop_cycle(color=[twenty(place) for place in range(20)])
     for method, points in curves.items():
         saves, shares = zip(*points, strict=True) if points else ((), ())
         own = method == "ours"

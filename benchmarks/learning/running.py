@@ -15,7 +15,8 @@ from benchmarks.learning.methods import Method
 from dlm_lsp.document.model import Lesson
 from dlm_lsp.runs import events
 from dlm_lsp.runs.clock import SystemClock
-from dlm_lsp.runs.run import RunControl, RunRequest, execute, session_request
+from dlm_lsp.runs.control import RunControl, RunRequest
+from dlm_lsp.runs.run import execute, session_request
 from dlm_lsp.runs.snapshot import read
 from dlm_lsp.runs.steering import Steering
 from dlm_lsp.store import Store
