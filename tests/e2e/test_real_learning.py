@@ -89,13 +89,12 @@ async def test_a_save_is_learned_and_the_answer_changes(editors: list[Editor], t
     shown = editor.shown()
     assert len(shown) == 2
     told = " ".join(each.message or "" for progress in shown for each in progress)
-    assert "importing torch" in told and "step " in told  # R20: phases by their names
+    assert "importing torch" in told  # R20: phases by their names; its steps may be over before they are due
     for progress in shown:
         assert [type(each).__name__ for each in (progress[0], progress[-1])] == [
             "WorkDoneProgressBegin",
             "WorkDoneProgressEnd",
         ]
-    assert any("step" in (each.message or "") and "loss" in each.message for each in shown[1])
 
     editor.save(path, text)
     await editor.idle(uri)
@@ -133,6 +132,7 @@ async def test_r13_a_cancelled_run_ends_within_a_second_or_two_steps_and_the_com
     editor.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
     status = await editor.idle(uri)
     assert time.monotonic() - asked < 1.0 or steps() - before <= 2
+    assert any("step " in (each.message or "") and "loss" in each.message for each in editor.shown()[-1])  # R20
     assert status["last"]["outcome"] == "cancelled"
     assert status["version"] == 1
     current = Store(home, DLM_ID).current()
