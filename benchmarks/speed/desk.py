@@ -104,10 +104,10 @@ class Desk:
         """From here on the rows of every step are kept."""
         take = Session.step
 
-        def step(session: Session, rows: Sequence[Row], rate: float) -> Any:
+        def step(session: Session, rows: Sequence[Row], *arguments: Any) -> Any:
             self.rows.append(list(rows))
             self.threads = session.threads
-            return take(session, rows, rate)
+            return take(session, rows, *arguments)
 
         Session.step = step  # type: ignore[method-assign, assignment]
 
