@@ -28,10 +28,8 @@ def guarded(known: Iterable[Lesson], entries: Mapping[str, Known]) -> tuple[str,
         identity = lesson.identity
         entry = entries.get(identity)
         if entry is not None and entry.learned:
-            version, seen, loss = entry.version, entry.scored_in, entry.score
-            by_age.append((version if seen is None or seen < version else seen, identity))
-            if loss is None:
-                loss = entry.loss_after or 0.0
+            by_age.append((_last_seen(entry), identity))
+            loss = entry.score if entry.score is not None else entry.loss_after or 0.0
             by_risk.append((entry.forgotten_since is None, -loss, identity))
     by_turns = chain.from_iterable(zip(_in_order(by_age), _in_order(by_risk), strict=True))
     return tuple(islice(_once(by_turns), _MOST))

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     import torch
 
 
+def trained(model: Any) -> list[Any]:
+    """The parameters that learn, in the model's order."""
+    return [each for each in model.parameters() if each.requires_grad]
+
+
 def make_optimizer(model: Any) -> torch.optim.AdamW:
     """Without weight decay, fused where torch has it for the device; the second group are the matrices B."""
     upper = set(output_matrices(model))
-    trained = [each for each in model.parameters() if each.requires_grad]
-    return adamw([[each for each in trained if (each in upper) is wanted] for wanted in (False, True)])
+    return adamw([[each for each in trained(model) if (each in upper) is wanted] for wanted in (False, True)])
 
 
 def adamw(groups: Sequence[Sequence[torch.nn.Parameter]]) -> torch.optim.AdamW:
@@ -61,5 +65,5 @@ def read_moments(optimizer: torch.optim.AdamW, model: Any, saved: Mapping[str, A
 
 def _places(optimizer: torch.optim.AdamW, model: Any) -> list[int]:
     """For each parameter in the order of the optimizer's groups: which of the model's trained ones it is."""
-    own = {each: place for place, each in enumerate(each for each in model.parameters() if each.requires_grad)}
+    own = {each: place for place, each in enumerate(trained(model))}
     return [own[each] for group in optimizer.param_groups for each in group["params"]]

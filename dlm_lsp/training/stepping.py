@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dlm_lsp.training.batches import micro_batches
 from dlm_lsp.training.device import Device, empty_caches
 from dlm_lsp.training.judge import Measured
-from dlm_lsp.training.optimizer import adamw, make_optimizer, set_rates
+from dlm_lsp.training.optimizer import adamw, make_optimizer, set_rates, trained
 from dlm_lsp.training.protocol import LearnerError
 from dlm_lsp.training.rows import Row
 
@@ -81,7 +81,7 @@ class Stepper:
         self.model = model
         self.device = device
         self.logits_at = LogitsAt(model)
-        self.parameters = [each for each in model.parameters() if each.requires_grad]
+        self.parameters = trained(model)
         self.optimizer = make_optimizer(model)
         # Gradients of half precision activations underflow; with bf16 and fp32 there is nothing to scale.
         scaled = device.kind == "cuda" and device.precision == "fp16"

@@ -36,7 +36,7 @@ def step(model: torch.nn.Module, optimizer: torch.optim.AdamW, rate: float, b_ra
 def moved(model: torch.nn.Module, name: str) -> float:
     now = dict(model.named_parameters())[name]
     before = dict(torch.nn.Sequential(Layer(), Layer()).named_parameters())[name]
-    return float((before - now).abs().mean())
+    return float((before - now).detach().abs().mean())
 
 
 def test_the_matrices_b_move_so_many_times_as_far(model: torch.nn.Module) -> None:
